@@ -1,0 +1,1 @@
+"""The bus: one contract, kept by RabbitMQ and by the embedded queue."""

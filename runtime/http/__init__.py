@@ -1,0 +1,1 @@
+"""Outgoing HTTP and SOAP: one deadline, one failure table, no retry."""

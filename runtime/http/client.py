@@ -1,0 +1,183 @@
+"""Outgoing HTTP: one total deadline, a byte cap, an auth hook, trace headers and the failure table; no retry.
+
+httpx is the interface and aiohttp its transport (a third to an eighth of the CPU of httpx's own, see docs/decisions). One client per
+connection, kept open. Nothing outside `runtime.http` knows which library does the work.
+"""
+
+import asyncio
+import datetime as dt
+import email.utils
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import httpx
+import msgspec
+from httpx_aiohttp import AiohttpTransport
+
+from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
+from runtime.context import current
+from runtime.http.failure_table import RETRY_AFTER_S_MAX, FailureTable
+
+DEADLINE_S = 30.0
+RESPONSE_BYTES_MAX = 8 * 1024 * 1024
+
+
+class Auth(Protocol):
+    """How a connection proves who it is."""
+
+    async def headers(self, method: str, url: str) -> Mapping[str, str]:
+        """Headers for this request; `url` is complete, with its query."""
+        ...
+
+    async def renew(self) -> bool:
+        """After a 401: get new credentials; False where there are no others to be had."""
+        ...
+
+
+class StaticHeaders:
+    """Credentials that do not change: an API key, Basic, a long-lived bearer token."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
+
+    async def headers(self, _method: str, _url: str) -> Mapping[str, str]:
+        return self._headers
+
+    async def renew(self) -> bool:
+        return False
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer with a status below 300."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def decode(self, shape: type[Any]) -> Any:
+        """The body as a struct. Raises `Broken` with the raw payload where it is not what the vendor promises."""
+        try:
+            return msgspec.json.decode(self.body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise Broken("unreadable_answer", f"the answer is not {shape}: {error}", raw=self.text) from error
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+class HttpClient:
+    """One connection's way out. Raises only `Failure`s (and `CancelledError`)."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        failures: FailureTable,
+        auth: Auth | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline_s: float = DEADLINE_S,
+        response_bytes_max: int = RESPONSE_BYTES_MAX,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._failures = failures
+        self._auth = auth
+        self._headers = {"User-Agent": "q2c-gateway", "Accept": "application/json", **(headers or {})}
+        self._deadline_s = deadline_s
+        self._bytes_max = response_bytes_max
+        self._client: httpx.AsyncClient | None = None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        writes: bool | None = None,
+        deadline_s: float | None = None,
+    ) -> Response:
+        """Send one request and read the whole answer.
+
+        ``writes`` says whether the request may change something at the vendor (by default every method but GET and HEAD): only then is
+        a time-out an unknown outcome. ``path`` is appended to the base URL, or stands alone when it begins with http.
+        """
+        changes = method not in {"GET", "HEAD"} if writes is None else writes
+        url = str(httpx.URL(path if path.startswith("http") else self._base_url + path).copy_merge_params(dict(params or {})))
+        body, body_type = _body(json, form, content)
+        sent = {**self._headers, **({"Content-Type": body_type} if body_type else {}), **_trace_headers(), **(headers or {})}
+        answer = await self._once(method, url, body, sent, changes, deadline_s)
+        if answer.status == 401 and self._auth is not None and await self._auth.renew():
+            answer = await self._once(method, url, body, sent, changes, deadline_s)
+        if answer.status >= 300:
+            wait_s = retry_after_s(answer.headers)
+            raise self._failures.failure(answer.status, answer.headers, answer.body, writes=changes, retry_after_s=wait_s)
+        return answer
+
+    async def _once(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], changes: bool, deadline_s: float | None
+    ) -> Response:
+        signed = {**headers, **(await self._auth.headers(method, url))} if self._auth else dict(headers)
+        if self._client is None:
+            self._client = httpx.AsyncClient(transport=AiohttpTransport(), timeout=None, trust_env=False, follow_redirects=False)  # noqa: S113 - the total deadline below is the time-out
+        seconds = deadline_s or self._deadline_s
+        try:
+            async with asyncio.timeout(seconds), self._client.stream(method, url, content=body, headers=signed) as answer:
+                return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, await self._read(answer))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unavailable("unreachable", f"no connection to {self._base_url}: {error}") from error
+        except TimeoutError as error:
+            raise _interrupted(changes, f"no complete answer within {seconds:g} s") from error
+        except httpx.HTTPError as error:
+            raise _interrupted(changes, f"the connection broke: {type(error).__name__}") from error
+
+    async def _read(self, answer: httpx.Response) -> bytes:
+        chunks, size = [], 0
+        async for chunk in answer.aiter_bytes():
+            size += len(chunk)
+            if size > self._bytes_max:
+                raise Broken("answer_too_large", f"the answer is larger than {self._bytes_max} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def aclose(self) -> None:
+        """Close the kept connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+def _interrupted(changes: bool, detail: str) -> Failure:
+    return OutcomeUnknown("no_answer", detail) if changes else Unavailable("no_answer", detail)
+
+
+def _body(json: Any, form: Mapping[str, str] | None, content: bytes | None) -> tuple[bytes | None, str]:
+    if json is not None:
+        return msgspec.json.encode(json), "application/json"
+    if form is not None:
+        return str(httpx.QueryParams(dict(form))).encode(), "application/x-www-form-urlencoded"
+    return content, ""
+
+
+def _trace_headers() -> dict[str, str]:
+    context = current()
+    named = {"traceparent": context.traceparent, "X-Correlation-Id": context.correlation_id}
+    return {name: value for name, value in named.items() if value}
+
+
+def retry_after_s(headers: Mapping[str, str], now: dt.datetime | None = None) -> float | None:
+    """Seconds to wait as Retry-After says, as a number or an HTTP date; capped at a day, None where absent or unreadable."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    if value.replace(".", "", 1).isdigit() and value.isascii():
+        return min(float(value), RETRY_AFTER_S_MAX)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return min(max((aware - (now or dt.datetime.now(dt.UTC))).total_seconds(), 0.0), RETRY_AFTER_S_MAX)

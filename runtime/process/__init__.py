@@ -1,0 +1,1 @@
+"""Processes as tables, and the one loop that runs them."""

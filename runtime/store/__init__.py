@@ -1,0 +1,1 @@
+"""The store: one contract, kept by PostgreSQL and SQLite from one implementation."""
