@@ -1,0 +1,425 @@
+"""What the store promises. One suite in tests/contracts runs each sentence on PostgreSQL and on SQLite.
+
+1.  `commit` makes all writes of a unit visible together, durably, or none; units of concurrent tasks may share one database commit.
+2.  (tenant, process, key) of an instance is unique: a second `StartInstance` raises `Duplicate("instance")`.
+3.  `SaveInstance` is refused with `Fenced` unless the stored fence equals the one that the writer holds; `claim` raises the fence.
+4.  `Seen` with a (consumer, message id) that is known raises `Duplicate("message")`.
+5.  `PutIdempotency` with a known scope and key raises `Duplicate("idempotency")`; the first record stays.
+6.  A unit that is refused leaves the other units of the same commit untouched.
+7.  `unsent` gives outbox rows whatever the order in which their transactions committed: a late one is not skipped.
+8.  What is read was committed; a read inside no unit sees the units that were committed before it began.
+9.  Text with NUL characters is refused with `Rejected`, not with a database error.
+10. Amounts come back exactly as they were put in.
+11. An effect moves only along: planned → sent → confirmed | refused | uncertain → confirmed | refused; confirmed → compensated.
+12. The journal is append-only: (tenant, process, key, seq) is unique and a line never changes.
+13. Two claims of one due instance at the same time: one wins.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from canonical.failures import FailureRecord
+from runtime.bus.contract import Address
+from runtime.bus.wire import Envelope
+
+Status = Literal["running", "waiting", "parked", "undoing", "done", "undone", "cancelled"]
+ENDED: tuple[Status, ...] = ("done", "undone", "cancelled")
+
+
+class Duplicate(Exception):
+    """Something with this unique name is there already; ``what`` is instance, message, idempotency, journal or case."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Fenced(Exception):
+    """Another worker has taken the instance over."""
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """One running table. ``memory`` is the JSON of the process's memory struct; ``waiting_for`` is ``<event>:<correlating key>``."""
+
+    tenant: str
+    process: str
+    key: str
+    version: int = 1
+    position: int = 0
+    status: Status = "running"
+    memory: bytes = b"{}"
+    entity: str = ""
+    correlation_id: str
+    traceparent: str = ""
+    actor: str = ""
+    started_by: str = ""
+    waiting_for: str = ""
+    due_at: dt.datetime | None = None
+    attempts: int = 0
+    first_failed_at: dt.datetime | None = None
+    reason: FailureRecord | None = None
+    fence: int = 0
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+LineKind = Literal[
+    "started", "ask", "tell", "wait", "decide", "undo", "pivot", "failed", "parked", "resumed", "cancelled", "done", "undone"
+]
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to an instance. ``undo`` is the envelope body of the command that would take the step back,
+    made from the values known when the step was done; ``undo_type`` its wire name.
+    """
+
+    tenant: str
+    process: str
+    key: str
+    seq: int
+    step: str
+    kind: LineKind
+    asked: str = ""
+    answered: str = ""
+    connection: str = ""
+    detail: str = ""
+    duration_ms: int = 0
+    undo_type: str = ""
+    undo: bytes = b""
+    correlation_id: str
+    at: dt.datetime
+
+
+EffectState = Literal["planned", "sent", "uncertain", "confirmed", "refused", "compensated"]
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A write to a vendor, by its step key. ``reply`` is the JSON of the confirmed answer; ``sent_at`` the last time it was sent."""
+
+    tenant: str
+    key: str
+    connection: str
+    command: str
+    state: EffectState
+    correlation_id: str
+    reply: bytes = b""
+    failure: FailureRecord | None = None
+    attempts: int = 0
+    sent_at: dt.datetime | None = None
+    updated_at: dt.datetime
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """Our id ⇄ a vendor's id."""
+
+    tenant: str
+    kind: str
+    our_id: str
+    connection: str
+    external_id: str
+    external_number: str = ""
+    correlation_id: str = ""
+
+
+class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The stored answer to a caller's key. ``scope`` is client and operation; ``fingerprint`` SHA-256 of the request."""
+
+    tenant: str
+    scope: str
+    key: str
+    fingerprint: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    created_at: dt.datetime
+    expires_at: dt.datetime
+
+
+CaseStatus = Literal["open", "resolved"]
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that waits for a person. ``kind``: approval, allocation, parked, rejected; ``document`` is JSON for its reader."""
+
+    tenant: str
+    id: str
+    kind: str
+    process: str
+    key: str
+    status: CaseStatus = "open"
+    title: str
+    amount: str = ""
+    currency: str = ""
+    owner: str = ""
+    correlation_id: str
+    document: bytes = b"{}"
+    resolution: str = ""
+    opened_at: dt.datetime
+    due_at: dt.datetime | None = None
+    closed_at: dt.datetime | None = None
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """The read model of a commercial transaction: one row per correlation id."""
+
+    tenant: str
+    correlation_id: str
+    quote_id: str = ""
+    order_id: str = ""
+    entity: str = ""
+    customer: str = ""
+    amount: str = ""
+    currency: str = ""
+    stage: str
+    document: bytes = b"{}"
+    updated_at: dt.datetime
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """An outside event as it came in: kept raw, answered, translated later. Unique by (tenant, connection, event id)."""
+
+    tenant: str
+    connection: str
+    event_id: str
+    body: bytes
+    headers: dict[str, str]
+    received_at: dt.datetime
+    state: Literal["new", "translated", "failed"] = "new"
+    reason: str = ""
+
+
+# What a unit may write. Each is one line of `engine.WRITES`.
+
+
+class StartInstance(msgspec.Struct, frozen=True):
+    instance: Instance
+
+
+class SaveInstance(msgspec.Struct, frozen=True):
+    """Store the instance; ``instance.fence`` must be the fence that is stored."""
+
+    instance: Instance
+
+
+class AddLine(msgspec.Struct, frozen=True):
+    line: JournalLine
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """This instance belongs to the transaction with this correlation id (also)."""
+
+    tenant: str
+    correlation_id: str
+    process: str
+    key: str
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Put a message into the outbox; the same message id again changes nothing."""
+
+    address: Address
+    letter: Envelope
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Remember that a consumer has handled a message."""
+
+    consumer: str
+    message_id: str
+
+
+class PutEffect(msgspec.Struct, frozen=True):
+    effect: Effect
+
+
+class PutLink(msgspec.Struct, frozen=True):
+    """Insert or update, by (tenant, kind, our id, connection)."""
+
+    link: Link
+
+
+class PutIdempotency(msgspec.Struct, frozen=True):
+    record: IdempotencyRecord
+
+
+class PutCase(msgspec.Struct, frozen=True):
+    """Insert or replace the case with this id."""
+
+    case: Case
+
+
+class PutTransaction(msgspec.Struct, frozen=True):
+    """Insert or replace the read model of a correlation id."""
+
+    transaction: Transaction
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """Keep an outside event; one that is known raises `Duplicate("received")`."""
+
+    received: Received
+
+
+class MarkReceived(msgspec.Struct, frozen=True):
+    tenant: str
+    connection: str
+    event_id: str
+    state: Literal["translated", "failed"]
+    reason: str = ""
+
+
+class SetCursor(msgspec.Struct, frozen=True):
+    """How far a poll has read."""
+
+    name: str
+    value: str
+
+
+Write = (
+    StartInstance
+    | SaveInstance
+    | AddLine
+    | Chain
+    | Send
+    | Seen
+    | PutEffect
+    | PutLink
+    | PutIdempotency
+    | PutCase
+    | PutTransaction
+    | Keep
+    | MarkReceived
+    | SetCursor
+)
+Unit = Sequence[Write]
+
+
+class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was committed and not yet marked as sent."""
+
+    address: Address
+    letter: Envelope
+
+
+class QueuedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the embedded bus."""
+
+    seq: int
+    queue: str
+    data: bytes
+    attempts: int
+
+
+class Store(Protocol):
+    """See the promises above. All moments are UTC and aware; `now` is handed in by the caller."""
+
+    async def start(self) -> None:
+        """Connect and check that the schema is the one that this release wants; raises `Misconfigured` with what to do otherwise."""
+        ...
+
+    async def stop(self) -> None: ...
+
+    async def commit(self, unit: Unit) -> None: ...
+
+    async def instance(self, tenant: str, process: str, key: str) -> Instance | None: ...
+
+    async def instances(
+        self, tenant: str, *, process: str = "", status: Sequence[Status] = (), correlation_id: str = "", limit: int = 100
+    ) -> tuple[Instance, ...]:
+        """Newest first; by correlation id: every instance of the chain, oldest first."""
+        ...
+
+    async def claim(self, tenant: str, process: str, key: str) -> Instance | None:
+        """Take an instance over: raises its fence by one and returns it as it then stands; None where there is none."""
+        ...
+
+    async def waiting_for(self, tenant: str, event_key: str) -> tuple[Instance, ...]:
+        """The instances that wait for this event and correlating key."""
+        ...
+
+    async def due(self, now: dt.datetime, *, stuck_before: dt.datetime, limit: int = 100) -> tuple[Instance, ...]:
+        """Instances whose due time has come, and running or undoing ones untouched since `stuck_before`."""
+        ...
+
+    async def journal(self, tenant: str, process: str, key: str) -> tuple[JournalLine, ...]: ...
+
+    async def effect(self, tenant: str, key: str) -> Effect | None: ...
+
+    async def effects(
+        self, tenant: str, *, state: Sequence[EffectState] = (), correlation_id: str = "", limit: int = 100
+    ) -> tuple[Effect, ...]: ...
+
+    async def links(self, tenant: str, *, kind: str, our_id: str) -> tuple[Link, ...]: ...
+
+    async def link_from(self, tenant: str, *, connection: str, kind: str, external_id: str) -> Link | None: ...
+
+    async def correlation_of(self, tenant: str, process: str, key: str) -> str:
+        """The correlation id of an instance; empty where there is none."""
+        ...
+
+    async def idempotency(self, tenant: str, scope: str, key: str, now: dt.datetime) -> IdempotencyRecord | None:
+        """The record, unless it has expired."""
+        ...
+
+    async def seen(self, consumer: str, message_id: str) -> bool: ...
+
+    async def case(self, tenant: str, case_id: str) -> Case | None: ...
+
+    async def cases(self, tenant: str, *, kind: str = "", status: CaseStatus | None = None, limit: int = 100) -> tuple[Case, ...]:
+        """Oldest first."""
+        ...
+
+    async def transaction(self, tenant: str, correlation_id: str) -> Transaction | None: ...
+
+    async def transactions(self, tenant: str, *, limit: int = 100) -> tuple[Transaction, ...]:
+        """Newest first."""
+        ...
+
+    async def received(self, *, state: Literal["new", "translated", "failed"] = "new", limit: int = 100) -> tuple[Received, ...]:
+        """Outside events of all tenants, oldest first."""
+        ...
+
+    async def cursor(self, name: str) -> str: ...
+
+    async def unsent(self, *, older_than: dt.datetime, limit: int = 200) -> tuple[OutboxRow, ...]: ...
+
+    async def mark_sent(self, message_ids: Sequence[str]) -> None: ...
+
+    # The queues of the embedded bus live here, so that they are as durable as everything else.
+
+    async def enqueue(self, queue: str, message_id: str, data: bytes, *, attempts: int = 0) -> None: ...
+
+    async def queued(self, queue: str, *, after_seq: int, limit: int = 100) -> tuple[QueuedMessage, ...]:
+        """Messages of a queue with a sequence number above `after_seq`, oldest first."""
+        ...
+
+    async def dequeue(self, seq: int) -> None:
+        """The message is done."""
+        ...
+
+    async def count_attempt(self, seq: int) -> int:
+        """One more attempt; returns how many there were."""
+        ...
+
+    async def bury(self, seq: int, reason: str) -> None:
+        """Move a message to the dead letters."""
+        ...
+
+    async def buried(self, queue: str, *, limit: int = 100) -> tuple[tuple[QueuedMessage, str], ...]:
+        """Dead letters of a queue with their reasons, oldest first."""
+        ...
+
+    async def exhume(self, seq: int) -> bool:
+        """Put a dead letter back into its queue with no attempts counted; False where another has done so."""
+        ...
+
+    # Leases hold rate and concurrency limits across workers.
+
+    async def lease(self, name: str, holder: str, *, slots: int, until: dt.datetime, now: dt.datetime) -> bool:
+        """Take one of the slots of a budget; expired ones are free. False where none is left."""
+        ...
+
+    async def release(self, name: str, holder: str) -> None: ...
