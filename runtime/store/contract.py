@@ -195,6 +195,8 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartInstance(msgspec.Struct, frozen=True):
+    """Begin an instance; a second one with its key is refused."""
+
     instance: Instance
 
 
@@ -205,6 +207,8 @@ class SaveInstance(msgspec.Struct, frozen=True):
 
 
 class AddLine(msgspec.Struct, frozen=True):
+    """Add a line to the journal."""
+
     line: JournalLine
 
 
@@ -232,6 +236,8 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class PutEffect(msgspec.Struct, frozen=True):
+    """Move an effect along, or record a new one."""
+
     effect: Effect
 
 
@@ -242,6 +248,8 @@ class PutLink(msgspec.Struct, frozen=True):
 
 
 class PutIdempotency(msgspec.Struct, frozen=True):
+    """Record the answer to a caller's key."""
+
     record: IdempotencyRecord
 
 
@@ -264,6 +272,8 @@ class Keep(msgspec.Struct, frozen=True):
 
 
 class MarkReceived(msgspec.Struct, frozen=True):
+    """Say what became of an outside event."""
+
     tenant: str
     connection: str
     event_id: str
