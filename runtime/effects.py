@@ -1,0 +1,107 @@
+"""The uncertain-write ledger: every write to a vendor is planned, sent, and then confirmed, refused, or uncertain until it is found out.
+
+A confirmed write is never sent again: its reply is given from the ledger. After an unknown outcome the vendor is asked whether it
+happened, not earlier than its settle time; only a clear no lets it be sent again. How a write is made single is data on the card.
+"""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from canonical.failures import Failure, FailureRecord, Misconfigured, OutcomeUnknown, Rejected
+from canonical.messages import Command, Event
+from runtime.clock import Clock
+from runtime.context import Context
+from runtime.process.asking import Answer
+from runtime.store.contract import Effect, EffectState, PutEffect, Store
+
+LOCK_S = 120.0
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One write as the ledger sees it. ``handle``: the vendor itself makes the same key the same effect, so no intent need be stored."""
+
+    connection: str
+    command: Command[Any]
+    handle: bool
+    settles_in: dt.timedelta
+    run: Callable[[], Awaitable[Event]]
+    find: Callable[[], Awaitable[Event | None]] | None
+
+
+class EffectsLedger:
+    """Makes each write to a vendor happen once, by its step key."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def perform(self, attempt: Attempt, context: Context) -> Answer:
+        """The reply of the write, made now or earlier. Raises one of the six failures; the ledger then says how far it came."""
+        known = await self._store.effect(context.tenant, context.key)
+        if known is not None and known.state in {"confirmed", "compensated"}:
+            reply = msgspec.json.decode(known.reply, type=attempt.command.reply_type())
+            return Answer(reply, attempt.connection)
+        if attempt.handle:
+            return await self._send(attempt, context, known)
+        now = self._clock.now()
+        until = now + dt.timedelta(seconds=LOCK_S)
+        holder = f"{context.key}@{id(attempt)}"
+        if not await self._store.lease(f"effect:{context.tenant}:{context.key}", holder, slots=1, until=until, now=now):
+            raise OutcomeUnknown("in_flight", "another worker is sending this very write", retry_after_s=2.0)
+        try:
+            return await self._send(attempt, context, known)
+        finally:
+            await self._store.release(f"effect:{context.tenant}:{context.key}", holder)
+
+    async def _send(self, attempt: Attempt, context: Context, known: Effect | None) -> Answer:
+        if known is not None and known.state != "refused" and known.attempts and attempt.find is not None:
+            found = await self._found(attempt, known)
+            if found is not None:
+                return self._confirmed(attempt, context, known, found)
+        tried = self._effect(attempt, context, known, "sent")
+        if not attempt.handle:
+            await self._store.commit([PutEffect(tried)])
+        try:
+            reply = await attempt.run()
+        except Failure as failure:
+            await self._store.commit([PutEffect(self._failed(tried, failure))])
+            raise
+        return self._confirmed(attempt, context, tried, reply)
+
+    async def _found(self, attempt: Attempt, known: Effect) -> Event | None:
+        settled_at = (known.sent_at or known.updated_at) + attempt.settles_in
+        rest_s = (settled_at - self._clock.now()).total_seconds()
+        if known.state == "uncertain" and rest_s > 0:
+            raise OutcomeUnknown("settling", f"{attempt.connection} may still be at it; looking in {rest_s:.0f} s", retry_after_s=rest_s)
+        return await attempt.find() if attempt.find is not None else None
+
+    def _effect(self, attempt: Attempt, context: Context, known: Effect | None, state: EffectState) -> Effect:
+        now = self._clock.now()
+        return Effect(
+            tenant=context.tenant,
+            key=context.key,
+            connection=attempt.connection,
+            command=attempt.command.wire_name(),
+            state=state,
+            correlation_id=context.correlation_id,
+            attempts=(known.attempts if known else 0) + 1,
+            sent_at=now,
+            updated_at=now,
+        )
+
+    def _failed(self, tried: Effect, failure: Failure) -> Effect:
+        """What a failed attempt leaves: refused where the vendor said no, planned where nothing was done, else uncertain."""
+        words: tuple[tuple[type[Failure], EffectState], ...] = ((Rejected, "refused"), (Misconfigured, "refused"))
+        state: EffectState = next((state for word, state in words if isinstance(failure, word)), "uncertain")
+        if failure.word in {"throttled", "unavailable"}:
+            state = "planned"
+        return msgspec.structs.replace(tried, state=state, failure=FailureRecord.of(failure), updated_at=self._clock.now())
+
+    def _confirmed(self, attempt: Attempt, context: Context, tried: Effect, reply: Event) -> Answer:
+        effect = msgspec.structs.replace(
+            tried, state="confirmed", reply=msgspec.json.encode(reply), failure=None, updated_at=self._clock.now()
+        )
+        return Answer(reply, attempt.connection, (PutEffect(effect),))

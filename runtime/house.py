@@ -1,0 +1,97 @@
+"""The door between the HTTP layers and the bus: send a command and have it kept, or ask and wait.
+
+Inside a request whose route takes an idempotency key, what is sent is only collected: the policy commits it together with the stored
+answer, so that a caller's retry and its effect can never part (see `policies.idempotency`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
+
+from canonical.failures import Misconfigured
+from canonical.messages import Command, Event, Message
+from runtime.bus.contract import EVERYONE, Address, Bus
+from runtime.bus.wire import Envelope, envelope
+from runtime.clock import Clock
+from runtime.context import Context, current
+from runtime.keys import new_correlation_id
+from runtime.store.contract import Send, Store, Write
+
+R = TypeVar("R", bound=Event)
+_COLLECTED: ContextVar[list[Write] | None] = ContextVar("q2c_collected", default=None)
+
+
+class Publisher(Protocol):
+    """Sends what has just been committed; what it cannot send, the sweep will."""
+
+    async def publish_now(self, sends: "list[Send]") -> None: ...
+
+
+@contextmanager
+def collecting() -> Iterator[list[Write]]:
+    """Within the block, `House.send` and `House.tell` collect their writes here instead of committing them."""
+    writes: list[Write] = []
+    token = _COLLECTED.set(writes)
+    try:
+        yield writes
+    finally:
+        _COLLECTED.reset(token)
+
+
+class House:
+    """What a route is given. ``routes`` maps a command's wire name to the queue that serves it."""
+
+    def __init__(self, store: Store, bus: Bus, publisher: Publisher, clock: Clock, routes: Mapping[str, str]) -> None:
+        self.store = store
+        self.bus = bus
+        self.clock = clock
+        self._publisher = publisher
+        self._routes = routes
+
+    async def send(self, command: Command[Any], *, message_id: str = "") -> Envelope:
+        """Have a command carried out in the background; it is safe when this (or the collecting request) returns."""
+        return await self._put(self._address(command), command, message_id)
+
+    async def tell(self, event: Event, *, message_id: str = "") -> Envelope:
+        """Tell an event to everyone who subscribed to it."""
+        return await self._put(EVERYONE, event, message_id)
+
+    async def ask(self, command: Command[R], *, within_s: float) -> R:
+        """Ask over the bus and wait; raises the failure of the other side, or `Unavailable` when the time is over."""
+        letter = envelope(command, _with_correlation(current()), now=self.clock.now())
+        answer = await self.bus.ask(self._address(command).queue, letter, within_s=within_s)
+        return answer.open()  # type: ignore[return-value]
+
+    async def commit(self, writes: list[Write]) -> None:
+        """Commit and publish at once what the writes send."""
+        await self.store.commit(writes)
+        await self._publisher.publish_now([write for write in writes if isinstance(write, Send)])
+
+    async def _put(self, address: Address, message: Message, message_id: str) -> Envelope:
+        letter = envelope(message, _with_correlation(current()), now=self.clock.now(), message_id=message_id)
+        collected = _COLLECTED.get()
+        if collected is None:
+            await self.commit([Send(address, letter)])
+        else:
+            collected.append(Send(address, letter))
+        return letter
+
+    def _address(self, command: Command[Any]) -> Address:
+        try:
+            return Address(self._routes[command.wire_name()])
+        except KeyError:
+            raise Misconfigured("no_route", f"no process of the roster serves {command.wire_name()}") from None
+
+
+def _with_correlation(context: Context) -> Context:
+    if context.correlation_id:
+        return context
+    return Context(
+        tenant=context.tenant,
+        entity=context.entity,
+        correlation_id=new_correlation_id(),
+        traceparent=context.traceparent,
+        actor=context.actor,
+        key=context.key,
+    )

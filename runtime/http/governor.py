@@ -1,0 +1,33 @@
+"""The budget of one vendor account: how many calls at once, how many a minute. A call that finds no budget is told when to come back."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from canonical.failures import Throttled
+from runtime.clock import Clock
+
+MINUTE_S = 60.0
+
+
+class Governor:
+    """Holds the limits within this process; each worker is given its share by settings."""
+
+    def __init__(self, in_flight_max: int, per_minute_max: int, clock: Clock) -> None:
+        self._slots = asyncio.Semaphore(in_flight_max)
+        self._per_minute_max = per_minute_max
+        self._clock = clock
+        self._begun: deque[float] = deque()
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Take a place for one call. Raises `Throttled` when the minute's budget is spent."""
+        async with self._slots:
+            now = self._clock.monotonic_s()
+            while self._begun and now - self._begun[0] >= MINUTE_S:
+                self._begun.popleft()
+            if len(self._begun) >= self._per_minute_max:
+                raise Throttled("budget_spent", "this minute's calls are used up", retry_after_s=MINUTE_S - (now - self._begun[0]))
+            self._begun.append(now)
+            yield

@@ -1,0 +1,90 @@
+"""What the engine does about each of the six words: try again later, undo, or put it before a person."""
+
+import datetime as dt
+from typing import Any, Protocol
+
+from canonical.failures import Failure, FailureRecord, OutcomeUnknown, Rejected, Throttled, Unavailable
+from runtime.clock import Clock
+from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step
+from runtime.process.run import Run
+from runtime.store.contract import ENDED
+
+LATER: tuple[type[Failure], ...] = (Throttled, Unavailable, OutcomeUnknown)
+
+
+class Trying(Protocol):
+    """What is needed of the engine to try again."""
+
+    clock: Clock
+
+    @property
+    def jitter(self) -> Any: ...
+
+
+async def failed(engine: Trying, run: Run, step: Step, failure: Failure) -> None:
+    """A step has failed: read the word and do what it says."""
+    if isinstance(failure, LATER):
+        try_later(engine, run, step.name, failure, step.retry if isinstance(step, Ask) else PATIENT)
+    elif isinstance(failure, Rejected) and not run.decisive:
+        undo(run, step.name, failure)
+    else:
+        park(run, step.name, failure)
+
+
+def undo(run: Run, step: str, failure: Failure) -> None:
+    """Turn round: what the journal says was done is taken back, last first."""
+    run.failed(step, failure)
+    run.become("undoing", attempts=0, first_failed_at=None, due_at=None, waiting_for="")
+
+
+def try_later(engine: Trying, run: Run, step: str, failure: Failure, retry: Retry) -> None:
+    """Set a due time; the message is acknowledged and waiting costs no worker. Beyond the limits a person is called."""
+    now, attempts = engine.clock.now(), run.instance.attempts + 1
+    since = run.instance.first_failed_at or now
+    if attempts >= retry.attempts_max or now - since >= retry.within:
+        park(run, step, failure)
+        return
+    backoff_s = min(retry.wait_s * 2 ** min(attempts - 1, 30), retry.wait_s_max) * (0.5 + float(engine.jitter()))
+    wait_s = max(backoff_s, failure.retry_after_s or 0.0)
+    run.failed(step, failure)
+    run.change(attempts=attempts, first_failed_at=since, due_at=now + dt.timedelta(seconds=wait_s))
+
+
+def park(run: Run, step: str, failure: Failure) -> None:
+    """Put the instance before a person, with the reason and the money at stake."""
+    undoing = run.instance.status == "undoing"
+    run.failed(step, failure, kind="parked")
+    draft = run.process.shows(run.memory)
+    document = {"failure": FailureRecord.of(failure), "step": step, "undoing": undoing, "about": draft.document}
+    run.open_case(
+        CaseDraft(
+            kind="parked",
+            title=f"{draft.title}: {step} stopped, {failure.detail}",
+            amount=draft.amount,
+            currency=draft.currency,
+            owner=run.process.owner,
+            document=document,
+        ),
+        "parked",
+    )
+    run.become("parked", due_at=None, waiting_for="undo" if undoing else "")
+
+
+def resumed(run: Run, by: str) -> bool:
+    """Try a parked instance again, from the step at which it stopped."""
+    if run.instance.status != "parked":
+        return False
+    undoing = run.instance.waiting_for == "undo"
+    run.line("resumed", "", detail=f"by {by}")
+    run.close_case(CaseDraft(kind="parked", title=f"{run.process.shows(run.memory).title}: tried again"), "parked", f"resumed by {by}")
+    run.become("undoing" if undoing else "running", attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=None)
+    return True
+
+
+def cancelled(run: Run, by: str, reason: str) -> bool:
+    """Undo an instance because a person says so, where that is still possible."""
+    if run.instance.status in ENDED or run.instance.status == "undoing" or run.decisive:
+        return False
+    run.line("cancelled", "", detail=f"by {by}: {reason}")
+    undo(run, "cancelled", Rejected("cancelled", f"cancelled by {by}: {reason}"))
+    return True

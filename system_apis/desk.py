@@ -1,0 +1,135 @@
+"""The desk of the system layer: takes a command for a connection, runs the card's operation, and turns what happens into six words."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from canonical.failures import Broken, Failure, Misconfigured, Rejected
+from canonical.messages import Command, Event
+from runtime.clock import Clock
+from runtime.context import Context
+from runtime.effects import Attempt, EffectsLedger
+from runtime.http.governor import Governor
+from runtime.process.asking import Answer
+from runtime.store.contract import Store
+from system_apis.connector import Call, Connector, Once, Operation
+
+KEYED = {Once.NATIVE_KEY, Once.EXTERNAL_ID_UPSERT}
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor account: its card, its settings, and the entities that use it. ``strict`` refuses what the vendor would silently drop."""
+
+    name: str
+    card: Connector
+    settings: Any
+    entities: tuple[str, ...] = ()
+    tenant: str = "default"
+    strict: bool = True
+
+
+class Desk:
+    """Serves the connections of this process."""
+
+    def __init__(self, connections: Iterable[Connection], *, store: Store, clock: Clock) -> None:
+        self.connections: Mapping[str, Connection] = {c.name: c for c in connections}
+        self._ledger = EffectsLedger(store, clock)
+        self._clock = clock
+        self._clients: dict[str, Any] = {}
+        self._governors = {
+            c.name: Governor(c.card.limit.in_flight_max, c.card.limit.per_minute_max, clock) for c in self.connections.values()
+        }
+
+    def serves(self, connection: str) -> bool:
+        """Whether this process holds the connection."""
+        return connection in self.connections
+
+    def call(self, connection: Connection, context: Context) -> Call:
+        """What an operation of the connection is given."""
+        if connection.name not in self._clients:
+            self._clients[connection.name] = connection.card.client(connection.settings)
+        return Call(
+            client=self._clients[connection.name],
+            settings=connection.settings,
+            connection=connection.name,
+            key=context.key,
+            correlation_id=context.correlation_id,
+            entity=context.entity or next(iter(connection.entities), ""),
+            now=self._clock.now(),
+        )
+
+    async def ask(self, name: str, command: Command[Any], context: Context) -> Answer:
+        """Run the command at a connection of this process. A write with a key that is known gives the known answer."""
+        connection = self.connections.get(name)
+        if connection is None:
+            raise Misconfigured("unknown_connection", f"no connection is called {name!r}")
+        operation = connection.card.does.get(type(command))
+        if operation is None:
+            raise Misconfigured("not_on_card", f"{connection.card.title} does not do {command.wire_name()}")
+        _refuse_loss(connection, command)
+        if operation.once is Once.READ:
+            return Answer(await self._run(connection, operation, command, context), name)
+        if not context.key:
+            raise Misconfigured("no_key", f"{command.wire_name()} is a write and needs an idempotency key")
+        return await self._ledger.perform(self._attempt(connection, operation, command, context), context)
+
+    def _attempt(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Attempt:
+        async def run() -> Event:
+            return await self._run(connection, operation, command, context)
+
+        async def find() -> Event | None:
+            async with self._governors[connection.name].call():
+                assert operation.find is not None
+                return await _in_words(operation.find(self.call(connection, context), command))
+
+        return Attempt(
+            connection=connection.name,
+            command=command,
+            handle=operation.once in KEYED,
+            settles_in=operation.settles_in,
+            run=run,
+            find=find if operation.find else None,
+        )
+
+    async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:
+        async with self._governors[connection.name].call():
+            reply: Event = await _in_words(operation.run(self.call(connection, context), command))
+        if not isinstance(reply, type(command).reply_type()):
+            raise Broken("wrong_reply", f"{command.wire_name()} was answered with {type(reply).__name__}")
+        return reply
+
+    async def aclose(self) -> None:
+        """Close all clients."""
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+
+async def _in_words(work: Any) -> Any:
+    """Await a vendor's code and let nothing out but the six words: a mapping that stumbles over an answer is `Broken`."""
+    try:
+        return await work
+    except Failure:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as bug:
+        raise Broken("mapping_failed", f"{type(bug).__name__}: {bug}") from bug
+
+
+def _refuse_loss(connection: Connection, command: Command[Any]) -> None:
+    """In strict mode a field that the vendor would silently drop is refused before anything is sent."""
+    if not connection.strict:
+        return
+    for path in connection.card.loses.get(type(command), ()):
+        if _filled(command, path.split(".")):
+            pointer = "/" + path.replace(".", "/")
+            raise Rejected("field_would_be_lost", f"{connection.card.title} silently drops {path}", pointer=pointer)
+
+
+def _filled(value: Any, path: list[str]) -> bool:
+    """Whether the field at the end of a dotted path holds anything, in any element of the lists on the way."""
+    if isinstance(value, tuple | list):
+        return any(_filled(element, path) for element in value)
+    if not path:
+        return value not in (None, "", (), {})
+    return value is not None and _filled(getattr(value, path[0], None), path[1:])
