@@ -60,7 +60,7 @@ class EffectsLedger:
         if known is not None and known.state != "refused" and known.attempts and attempt.find is not None:
             found = await self._found(attempt, known)
             if found is not None:
-                return self._confirmed(attempt, context, known, found)
+                return self._confirmed(attempt, known, found)
         tried = self._effect(attempt, context, known, "sent")
         if not attempt.handle:
             await self._store.commit([PutEffect(tried)])
@@ -69,7 +69,7 @@ class EffectsLedger:
         except Failure as failure:
             await self._store.commit([PutEffect(self._failed(tried, failure))])
             raise
-        return self._confirmed(attempt, context, tried, reply)
+        return self._confirmed(attempt, tried, reply)
 
     async def _found(self, attempt: Attempt, known: Effect) -> Event | None:
         settled_at = (known.sent_at or known.updated_at) + attempt.settles_in
@@ -100,7 +100,7 @@ class EffectsLedger:
             state = "planned"
         return msgspec.structs.replace(tried, state=state, failure=FailureRecord.of(failure), updated_at=self._clock.now())
 
-    def _confirmed(self, attempt: Attempt, context: Context, tried: Effect, reply: Event) -> Answer:
+    def _confirmed(self, attempt: Attempt, tried: Effect, reply: Event) -> Answer:
         effect = msgspec.structs.replace(
             tried, state="confirmed", reply=msgspec.json.encode(reply), failure=None, updated_at=self._clock.now()
         )

@@ -78,10 +78,14 @@ class Desk:
         async def run() -> Event:
             return await self._run(connection, operation, command, context)
 
+        probe = operation.find
+
         async def find() -> Event | None:
+            if probe is None:
+                return None
             async with self._governors[connection.name].call():
-                assert operation.find is not None
-                return await _in_words(operation.find(self.call(connection, context), command))
+                found: Event | None = await _in_words(probe(self.call(connection, context), command))
+            return found
 
         return Attempt(
             connection=connection.name,
@@ -89,7 +93,7 @@ class Desk:
             handle=operation.once in KEYED,
             settles_in=operation.settles_in,
             run=run,
-            find=find if operation.find else None,
+            find=find if probe else None,
         )
 
     async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:

@@ -110,8 +110,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     """A table. ``starts_on`` is the message that starts an instance (``also_on``: events that do so too), ``key`` its business key,
     ``begin`` its first memory.
 
-    ``if_undone(memory, failure)`` makes the event that is told when the instance is undone; ``relates(memory)`` names the
-    correlation ids of other transactions that this one also belongs to; ``shows(memory)`` gives the title and money for a case.
+    ``if_undone(memory, failure)`` makes the event that is told when the instance is undone; ``relates(memory)`` names other
+    instances, as (process, key), whose transactions this one also belongs to; ``shows(memory)`` gives the title and money for a case.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     finish_within: dt.timedelta
     steps: tuple[Step, ...]
     if_undone: Callable[[Any, FailureRecord], Event] | None = None
-    relates: Callable[[Any], Sequence[str]] | None = None
+    relates: Callable[[Any], Sequence[tuple[str, str]]] | None = None
     shows: Callable[[Any], CaseDraft]
     owner: str = "operations"
 

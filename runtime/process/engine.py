@@ -128,18 +128,20 @@ class Engine:
         )
         name = (row.tenant, row.process, row.key)
         started = _started(row)
-        related = process.relates(memory) if process.relates else ()
-        unit: list[Write] = [Seen(process_queue(process.name), letter.id), StartInstance(row), AddLine(started)]
-        unit += [Chain(row.tenant, c, row.process, key) for c in dict.fromkeys([row.correlation_id, *related])]
+        chain = Chain(row.tenant, row.correlation_id, row.process, key)
+        unit: list[Write] = [Seen(process_queue(process.name), letter.id), StartInstance(row), AddLine(started), chain]
         if name in self._in_work:
             return
         self._in_work.add(name)
         try:
             await self._store.commit(unit)
-            await self._run(Run(process, row, memory, seq=1, clock=self.clock))
+            run = Run(process, row, memory, seq=1, clock=self.clock)
+            run.related.update(process.relates(memory) if process.relates else ())
+            await self._run(run)
         except Duplicate as known:
             log.info("start_repeated", instance=f"{process.name}/{key}", known=known.what)
             self._in_work.discard(name)
+            await self._store.commit([chain])
             await self.go_on(*name)
         except Fenced:
             log.info("taken_over", instance=f"{process.name}/{key}")
@@ -210,6 +212,10 @@ class Engine:
 
     async def commit(self, run: Run) -> None:
         """Commit what is pending, and publish at once what it sends."""
+        for process, key in sorted(run.related):
+            if correlation_id := await self._store.correlation_of(run.instance.tenant, process, key):
+                run.belongs_to(correlation_id)
+        run.related.clear()
         writes = run.take()
         if writes:
             await self._store.commit(writes)

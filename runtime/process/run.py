@@ -26,6 +26,7 @@ class Run:
         self.clock = clock
         self.writes: list[Write] = []
         self.changed = False
+        self.related: set[tuple[str, str]] = set()
         self._seq = seq
 
     @property
@@ -62,7 +63,8 @@ class Run:
         """The step is done: on to the next, with a fresh count of attempts."""
         if memory is not None:
             self.memory = memory
-            self._relate()
+            if self.process.relates is not None:
+                self.related.update(self.process.relates(memory))
         self.change(position=self.instance.position + 1, attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=None)
 
     def line(self, kind: LineKind, step: str, **fields: Any) -> None:
@@ -134,12 +136,9 @@ class Run:
         """The journal fields that keep how a step is taken back, from the values of this moment."""
         return {} if command is None else {"undo_type": command.wire_name(), "undo": msgspec.json.encode(command)}
 
-    def _relate(self) -> None:
-        if self.process.relates is None:
-            return
-        row = self.instance
-        for correlation_id in self.process.relates(self.memory):
-            self.writes.append(Chain(row.tenant, correlation_id, row.process, row.key))
+    def belongs_to(self, correlation_id: str) -> None:
+        """Note that the instance is part of another transaction, too."""
+        self.writes.append(Chain(self.instance.tenant, correlation_id, self.instance.process, self.instance.key))
 
     def take(self) -> list[Write]:
         """All that is to be committed now, the instance first; afterwards nothing is pending."""
