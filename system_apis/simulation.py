@@ -20,6 +20,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import Litestar, Request, Response, delete, get, post
 from litestar.enums import ScopeType
+from litestar.params import FromPath
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from canonical.failures import Failure
@@ -267,7 +268,7 @@ def _control(simulation: Simulation, acts: Mapping[str, Act]) -> list[Any]:
         return simulation.ledger
 
     @get("/_sim/records/{collection:str}")
-    async def records(collection: str) -> list[dict[str, Any]]:
+    async def records(collection: FromPath[str]) -> list[dict[str, Any]]:
         return simulation.all(collection)
 
     @post("/_sim/faults")
@@ -280,7 +281,7 @@ def _control(simulation: Simulation, acts: Mapping[str, Act]) -> list[Any]:
         simulation.faults.clear()
 
     @post("/_sim/do/{name:str}", status_code=200)
-    async def act(name: str, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+    async def act(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         body = await request.body()
         if name == "release_webhooks":
             return Response({"released": simulation.release_webhooks()})
