@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import Litestar, Request, Response, delete, get, post
 from litestar.enums import ScopeType
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from canonical.failures import Failure
@@ -272,7 +272,7 @@ def _control(simulation: Simulation, acts: Mapping[str, Act]) -> list[Any]:
         return simulation.all(collection)
 
     @post("/_sim/faults")
-    async def plan(data: Fault) -> Fault:
+    async def plan(data: JSONBody[Fault]) -> Fault:
         simulation.faults.append(data)
         return data
 
