@@ -77,11 +77,13 @@ class InvoicePosted(Event, frozen=True, kw_only=True):
 
 
 class InvoiceIssued(Event, frozen=True, kw_only=True):
-    """CRM and read models know the invoice."""
+    """CRM and read models know the invoice, or the new state of it."""
 
     invoice_id: Id
     order_id: Text = ""
     total: Money
+    open_amount: Money
+    status: InvoiceStatus
 
 
 class RecordInvoice(Command[CrmUpdated], frozen=True, kw_only=True):

@@ -103,6 +103,14 @@ class CashApplied(Event, frozen=True, kw_only=True):
     unapplied: Money
 
 
+class PaymentNotApplied(Event, frozen=True, kw_only=True):
+    """The money stays unapplied, for this reason."""
+
+    payment_id: Id
+    amount: Money
+    reason: str
+
+
 class RecordPayment(Command[CrmUpdated], frozen=True, kw_only=True):
     """Show at the invoice in the CRM what has been paid; the same payment again changes nothing."""
 

@@ -93,38 +93,44 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class QuoteValidated(Event, frozen=True, kw_only=True):
-    """The answer of a validation: valid means that no finding is an error. ``tax_estimate`` None: it could not be had in time."""
+    """The answer of a validation: valid means that no finding is an error.
+
+    ``complete`` is false where a check could not be made in time (a finding says which); ``tax_estimate`` None: it could not be had.
+    """
 
     quote_id: Id
     version: int
     valid: bool
     findings: tuple[Finding, ...]
+    complete: bool = True
     tax_estimate: Money | None = None
     total: Money | None = None
     correlation_id: str = ""
 
 
 class ValidateQuote(Command[QuoteValidated], frozen=True, kw_only=True):
-    """Check a quote against the systems, synchronously, within the time budget. Writes nothing."""
+    """Check a quote against the systems, synchronously, within the time budget. Writes nothing. ``as_of``: the day, today by default."""
 
     port = "process"
     quote: Quote
+    as_of: dt.date | None = None
 
 
 class SubmitQuote(Command[Accepted], frozen=True, kw_only=True):
-    """Start the approval of a quote version."""
+    """Start the approval of a quote version. A signature that the customer has given already comes with it."""
 
     port = "process"
     quote: Quote
     submitted_by: Text = ""
+    signature: Signature | None = None
 
 
 class QuoteDecided(Event, frozen=True, kw_only=True):
-    """A person has approved or rejected a quote version. On approval by the customer the signature comes with it."""
+    """Somebody has decided on a quote version: we approve or reject, the customer signs or declines."""
 
     quote_id: Id
     version: int
-    decision: Literal["approve", "reject"]
+    decision: Literal["approve", "reject", "sign", "decline"]
     decided_by: Name
     reason: Text = ""
     signature: Signature | None = None
@@ -155,3 +161,18 @@ class QuoteRejected(Event, frozen=True, kw_only=True):
     quote_id: Id
     version: int
     reason: str
+
+
+class QuoteFetched(Event, frozen=True, kw_only=True):
+    """The quote as the CRM shows it now; ``quote`` is None where it knows none."""
+
+    quote: Quote | None = None
+
+
+class FetchQuote(Command[QuoteFetched], frozen=True, kw_only=True):
+    """Read a quote from the CRM by its number or record id, with its customer, lines and totals; answers None, not a failure,
+    where there is none. Writes nothing.
+    """
+
+    port = "crm"
+    quote_id: Id

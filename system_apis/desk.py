@@ -19,7 +19,10 @@ KEYED = {Once.NATIVE_KEY, Once.EXTERNAL_ID_UPSERT}
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor account: its card, its settings, and the entities that use it. ``strict`` refuses what the vendor would silently drop."""
+    """A vendor account: its card, its settings, and the entities that use it. ``strict`` refuses what the vendor would silently drop.
+
+    ``poll_every_s`` overrides the card's own rhythm where it is above zero.
+    """
 
     name: str
     card: Connector
@@ -27,6 +30,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     entities: tuple[str, ...] = ()
     tenant: str = "default"
     strict: bool = True
+    poll_every_s: float = 0.0
 
 
 class Desk:

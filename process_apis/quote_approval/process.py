@@ -1,0 +1,67 @@
+"""The approval of a quote version: read this first."""
+
+from canonical.quote import QuoteDecided, SubmitQuote
+from process_apis.quote_approval import steps as s
+from process_apis.quote_approval.rules import RULES, Rules
+from runtime.process.declare import Process, days, decide, point_of_no_return, tell, wait
+
+
+def quote_approval(rules: Rules = RULES) -> Process:
+    """The table, under the approval rules of this installation; an instance keeps the rules that it began with."""
+    return Process(
+        name="quote_approval",
+        version=1,
+        starts_on=SubmitQuote,
+        memory=s.Memory,
+        begin=s.beginning(rules),
+        key=s.quote_key,
+        finish_within=days(60),
+        steps=(
+            tell("approval_requested", s.approval_requested, when=s.needs_approval),
+            wait(
+                "approval",
+                QuoteDecided,
+                key=s.approval_key,
+                event_key=s.decision_key,
+                learn=s.keep_approval,
+                within=days(2),
+                late=s.escalate,
+                case=s.approval_case,
+                when=s.needs_approval,
+            ),
+            tell("approval_escalated", s.approval_escalated, when=s.is_escalated),
+            wait(
+                "escalated_approval",
+                QuoteDecided,
+                key=s.approval_key,
+                event_key=s.decision_key,
+                learn=s.keep_approval,
+                within=days(3),
+                late=s.nobody_decided,
+                case=s.escalated_case,
+                when=s.is_escalated,
+            ),
+            decide("approved", s.is_approved, otherwise=s.why_not_approved),
+            wait(
+                "signature",
+                QuoteDecided,
+                key=s.signature_key,
+                event_key=s.decision_key,
+                learn=s.keep_signature,
+                within=days(30),
+                late=s.never_signed,
+                case=s.signature_case,
+                when=s.needs_signature,
+            ),
+            decide("signed", s.is_signed, otherwise=s.why_not_signed),
+            point_of_no_return(),
+            tell("quote_accepted", s.accepted),
+            tell("book_order", s.book_order),
+        ),
+        if_undone=s.rejected,
+        shows=s.shows,
+        owner="sales-operations",
+    )
+
+
+QUOTE_APPROVAL = quote_approval()

@@ -1,0 +1,1 @@
+"""A quote is checked against all systems while the seller waits."""
