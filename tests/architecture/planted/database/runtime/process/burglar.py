@@ -1,0 +1,3 @@
+"""The process engine writes SQL."""
+
+from sqlalchemy import select

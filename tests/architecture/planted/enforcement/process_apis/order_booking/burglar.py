@@ -1,0 +1,3 @@
+"""A process decides for itself which policies run."""
+
+from policies import enforce

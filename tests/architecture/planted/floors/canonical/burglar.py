@@ -1,0 +1,3 @@
+"""The language knows the machinery."""
+
+import runtime.clock

@@ -1,0 +1,3 @@
+"""The machinery reaches up to the roof."""
+
+from gateway import roster

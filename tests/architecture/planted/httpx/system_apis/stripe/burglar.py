@@ -1,0 +1,3 @@
+"""A connector opens its own connection."""
+
+import httpx

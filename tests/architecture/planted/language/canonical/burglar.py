@@ -1,0 +1,3 @@
+"""The language speaks HTTP."""
+
+import httpx

@@ -1,0 +1,3 @@
+"""A second module of the bus speaks AMQP."""
+
+import aio_pika.abc

@@ -1,0 +1,3 @@
+"""A second module speaks SOAP."""
+
+from zeep import AsyncClient

@@ -1,0 +1,3 @@
+"""The shared module that knows a vendor."""
+
+import system_apis.salesforce.connector

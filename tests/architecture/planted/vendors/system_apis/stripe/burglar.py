@@ -1,0 +1,3 @@
+"""One vendor borrows from another."""
+
+from system_apis.tryton import connector

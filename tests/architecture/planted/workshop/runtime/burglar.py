@@ -1,0 +1,3 @@
+"""What is installed needs what is not."""
+
+from deploy.services import rabbitmq
