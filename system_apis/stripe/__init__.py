@@ -1,0 +1,1 @@
+"""Stripe: opens and closes subscriptions, and tells when money has arrived. Read `connector.py` first."""
