@@ -1,8 +1,11 @@
 """A private PostgreSQL server keeps what it committed."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from deploy.services import postgres as service
 from deploy.services.postgres import Postgres
@@ -40,17 +43,22 @@ async def test_a_committed_row_survives_a_kill() -> None:
         server.stop()
 
 
-async def test_a_named_folder_is_kept(tmp_path: Path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the server's own account can reach; pytest's own is closed to it."""
+    with tempfile.TemporaryDirectory(prefix="q2c-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+async def test_a_named_folder_is_kept(open_folder: Path) -> None:
     """A server started again on a folder that the caller named finds its data there, with the same password."""
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)  # the server's own account has to get there
-    first = service.start(tmp_path / "kept")
+    first = service.start(open_folder / "kept")
     try:
         await execute(first.url, "CREATE TABLE orders (id text)", "INSERT INTO orders VALUES ('ORD-1')")
     finally:
         first.stop()
-    second = service.start(tmp_path / "kept")
+    second = service.start(open_folder / "kept")
     try:
         assert second.password == first.password
         assert await value(second.url, "SELECT id FROM orders") == "ORD-1"
