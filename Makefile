@@ -9,8 +9,8 @@ help:  ## this list
 run: env  ## start the gateway and its simulators with embedded defaults (ARGS=... goes to `q2c run`)
 	@.venv/bin/q2c run $(ARGS)
 
-demo: env  ## drive the sample deals from quote to cash (ARGS=--json, ARGS=--scaled)
-	@.venv/bin/q2c demo $(ARGS)
+demo: env  ## drive the sample deals from quote to cash (ARGS=--json; ARGS=--scaled starts real servers with deploy/services)
+	@PYTHONPATH=. .venv/bin/q2c demo $(ARGS)
 
 test:  ## everything: lint, types, import rules and every test, on real servers (ARGS=... goes to pytest)
 	@deploy/bin/prepare dev
