@@ -52,10 +52,11 @@ class Command(Message, Generic[Reply], frozen=True, kw_only=True):
 
 
 class Accepted(Event, frozen=True, kw_only=True):
-    """A process has taken the command and will work on it; the outcome is read from the transaction."""
+    """A process has taken the command and will work on it; the outcome is read from the transaction with this correlation id."""
 
     process: str
     key: str
+    correlation_id: str = ""
 
 
 def message_type(name: str) -> type[Message]:

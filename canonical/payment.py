@@ -95,11 +95,12 @@ class ApplyPayment(Command[PaymentApplied], frozen=True, kw_only=True):
 
 
 class CashApplied(Event, frozen=True, kw_only=True):
-    """The money is where it belongs."""
+    """The money is where it belongs. ``order_ids``: the orders behind the invoices, where they are known."""
 
     payment_id: Id
     amount: Money
     invoice_ids: tuple[str, ...]
+    order_ids: tuple[str, ...] = ()
     unapplied: Money
 
 
@@ -124,3 +125,12 @@ class PaymentSettled(Event, frozen=True, kw_only=True):
     """A payment provider says that money has been settled."""
 
     payment: Payment
+
+
+class DecideAllocation(Command[Accepted], frozen=True, kw_only=True):
+    """Say which invoices a waiting payment pays. The parts may not come to more than the payment."""
+
+    port = "process"
+    payment_id: Id
+    invoices: tuple[AllocatedAmount, ...]
+    note: Text = ""

@@ -136,6 +136,17 @@ class QuoteDecided(Event, frozen=True, kw_only=True):
     signature: Signature | None = None
 
 
+class DecideQuote(Command[Accepted], frozen=True, kw_only=True):
+    """Decide on a quote version that waits for it; a signature must be for the very version (its fingerprint)."""
+
+    port = "process"
+    quote_id: Id
+    version: int
+    decision: Literal["approve", "reject", "sign", "decline"]
+    reason: Text = ""
+    signature: Signature | None = None
+
+
 class QuoteApprovalRequested(Event, frozen=True, kw_only=True):
     """A person has to decide: shown with the reasons and the amount at stake."""
 

@@ -138,7 +138,7 @@ async def _replay(send: Send, known: IdempotencyRecord) -> None:
 async def _respond(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
     response = problems.of(error, instance=str(scope["path"]))
     request: Request[Any, Any, Any] = Request(scope, receive)
-    app = response.to_asgi_response(request=request)
+    app = response.to_asgi_response(None, request)
     await app(scope, receive, send)
 
 

@@ -80,5 +80,10 @@ async def keep(
     except Duplicate as known:
         if known.what != "idempotency":
             raise
-        return await replayed(house, request)
+        twin = await replayed(house, request)
+        if twin is None:  # not the caller's key but a business key was taken in the same moment by another request
+            raise Problem(
+                409, "conflict", "another request for the same thing was faster; ask again", headers={"Retry-After": "1"}
+            ) from known
+        return twin
     return None

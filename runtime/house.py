@@ -4,7 +4,7 @@ Inside a request whose route takes an idempotency key, what is sent is only coll
 answer, so that a caller's retry and its effect can never part (see `policies.idempotency`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -40,18 +40,36 @@ def collecting() -> Iterator[list[Write]]:
 
 
 class House:
-    """What a route is given. ``routes`` maps a command's wire name to the queue that serves it."""
+    """What a route is given. ``routes`` maps a command's wire name to the queue to which it is sent, ``desks`` to the
+    queue on which it is answered; ``entities`` are the legal entities.
+    """
 
-    def __init__(self, store: Store, bus: Bus, publisher: Publisher, clock: Clock, routes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        routes: Mapping[str, str],
+        desks: Mapping[str, str],
+        entities: Collection[str] = (),
+    ) -> None:
         self.store = store
         self.bus = bus
         self.clock = clock
+        self.entities = frozenset(entities)
         self._publisher = publisher
         self._routes = routes
+        self._desks = desks
 
     async def send(self, command: Command[Any], *, message_id: str = "") -> Envelope:
         """Have a command carried out in the background; it is safe when this (or the collecting request) returns."""
         return await self._put(self._address(command), command, message_id)
+
+    def letter(self, command: Command[Any]) -> Send:
+        """The write that sends a command, to be committed together with others."""
+        return Send(self._address(command), envelope(command, _with_correlation(current()), now=self.clock.now()))
 
     async def tell(self, event: Event, *, message_id: str = "") -> Envelope:
         """Tell an event to everyone who subscribed to it."""
@@ -60,8 +78,17 @@ class House:
     async def ask(self, command: Command[R], *, within_s: float) -> R:
         """Ask over the bus and wait; raises the failure of the other side, or `Unavailable` when the time is over."""
         letter = envelope(command, _with_correlation(current()), now=self.clock.now())
-        answer = await self.bus.ask(self._address(command).queue, letter, within_s=within_s)
+        queue = _served(self._desks, command)
+        answer = await self.bus.ask(queue, letter, within_s=within_s)
         return answer.open()  # type: ignore[return-value]
+
+    async def write(self, *writes: Write) -> None:
+        """Commit some writes, together with whatever else the request sends where it is collecting."""
+        collected = _COLLECTED.get()
+        if collected is None:
+            await self.commit(list(writes))
+        else:
+            collected.extend(writes)
 
     async def commit(self, writes: list[Write]) -> None:
         """Commit and publish at once what the writes send."""
@@ -70,18 +97,18 @@ class House:
 
     async def _put(self, address: Address, message: Message, message_id: str) -> Envelope:
         letter = envelope(message, _with_correlation(current()), now=self.clock.now(), message_id=message_id)
-        collected = _COLLECTED.get()
-        if collected is None:
-            await self.commit([Send(address, letter)])
-        else:
-            collected.append(Send(address, letter))
+        await self.write(Send(address, letter))
         return letter
 
     def _address(self, command: Command[Any]) -> Address:
-        try:
-            return Address(self._routes[command.wire_name()])
-        except KeyError:
-            raise Misconfigured("no_route", f"no process of the roster serves {command.wire_name()}") from None
+        return Address(_served(self._routes, command))
+
+
+def _served(table: Mapping[str, str], command: Command[Any]) -> str:
+    try:
+        return table[command.wire_name()]
+    except KeyError:
+        raise Misconfigured("no_route", f"nobody in the roster serves {command.wire_name()}") from None
 
 
 def _with_correlation(context: Context) -> Context:

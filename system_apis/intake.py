@@ -50,7 +50,7 @@ class Intake:
         except Failure as failure:
             if failure.word in {"throttled", "unavailable", "outcome_unknown"}:
                 raise
-            log.error("webhook_not_translated", connection=connection.name, event=kept.event_id, why=str(failure))
+            log.exception("webhook_not_translated", connection=connection.name, event=kept.event_id, why=str(failure))
             writes = [MarkReceived(**mark, state="failed", reason=str(failure))]
         await self._house.commit(writes)
 

@@ -109,7 +109,11 @@ def applied(m: Memory) -> CashApplied:
     spent = Money.total((a.amount for a in m.allocations), m.payment.amount.currency)
     unapplied = m.payment.amount - spent
     return CashApplied(
-        payment_id=m.payment.id, amount=m.payment.amount, invoice_ids=tuple(a.invoice_id for a in m.allocations), unapplied=unapplied
+        payment_id=m.payment.id,
+        amount=m.payment.amount,
+        invoice_ids=tuple(a.invoice_id for a in m.allocations),
+        order_ids=tuple(order_id for _, order_id in orders(m)),
+        unapplied=unapplied,
     )
 
 

@@ -11,6 +11,7 @@ from canonical.failures import Failure, Misconfigured, Rejected
 from canonical.item import FindItems, FindPrices, ItemsFound, PriceBookEntry, PricesFound
 from canonical.messages import Event
 from canonical.money import Money
+from canonical.order import Order, OrderLine
 from canonical.quote import Finding, Quote, QuoteLine, QuoteValidated, Severity, ValidateQuote
 from canonical.tax import EstimateTax, TaxableLine, TaxDocument, TaxEstimated
 
@@ -31,9 +32,15 @@ def _finding(check: str, code: str, message: str, pointer: str = "", severity: S
 
 def totals(question: ValidateQuote) -> Verdict:
     """Line totals follow from quantity, price and discount; the quote's total is their sum; one currency throughout."""
-    quote, found = question.quote, []
-    for index, line in enumerate(quote.lines):
-        pointer = f"/quote/lines/{index}"
+    return Verdict(findings=add_up(question.quote, "/quote"))
+
+
+def add_up(quote: Quote | Order, root: str) -> tuple[Finding, ...]:
+    """What does not add up in a quote or an order; ``root`` is the pointer to it."""
+    found = []
+    lines: Sequence[QuoteLine | OrderLine] = quote.lines
+    for index, line in enumerate(lines):
+        pointer = f"{root}/lines/{index}"
         if {line.unit_price.currency, line.net_total.currency} != {quote.currency}:
             found.append(_finding("totals", "currency_mismatch", f"line {line.number} is not in {quote.currency}", pointer))
             continue
@@ -42,15 +49,15 @@ def totals(question: ValidateQuote) -> Verdict:
             message = f"line {line.number} should come to {expected}, not {line.net_total}"
             found.append(_finding("totals", "line_total_wrong", message, f"{pointer}/net_total"))
     if quote.total.currency != quote.currency:
-        found.append(_finding("totals", "currency_mismatch", f"the total is not in {quote.currency}", "/quote/total"))
+        found.append(_finding("totals", "currency_mismatch", f"the total is not in {quote.currency}", f"{root}/total"))
     elif not found:
-        total = Money.total((line.net_total for line in quote.lines), quote.currency)
+        total = Money.total((line.net_total for line in lines), quote.currency)
         if total != quote.total:
-            found.append(_finding("totals", "total_wrong", f"the lines come to {total}, not {quote.total}", "/quote/total"))
-    numbers = [line.number for line in quote.lines]
+            found.append(_finding("totals", "total_wrong", f"the lines come to {total}, not {quote.total}", f"{root}/total"))
+    numbers = [line.number for line in lines]
     if len(set(numbers)) != len(numbers):
-        found.append(_finding("totals", "line_number_repeated", "two lines have the same number", "/quote/lines"))
-    return Verdict(findings=tuple(found))
+        found.append(_finding("totals", "line_number_repeated", "two lines have the same number", f"{root}/lines"))
+    return tuple(found)
 
 
 def discounts(question: ValidateQuote) -> Verdict:

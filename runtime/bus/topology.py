@@ -18,5 +18,6 @@ def connection_queue(connection: str) -> str:
     return f"ask.connection.{connection}"
 
 
+RECEPTION = "ask.process.reception"
 READ_MODELS = "read_models"
 INBOX = "system.inbox"

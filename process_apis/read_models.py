@@ -1,0 +1,118 @@
+"""The commercial transactions as finance and sales see them: one row per correlation id, folded from the events."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from canonical.invoice import InvoiceIssued
+from canonical.messages import Event
+from canonical.order import OrderBooked, OrderRejected
+from canonical.payment import AllocationRequested, CashApplied, PaymentNotApplied
+from canonical.quote import QuoteAccepted, QuoteApprovalRequested, QuoteRejected
+from runtime.bus.contract import Queue
+from runtime.bus.topology import READ_MODELS
+from runtime.bus.wire import Envelope
+from runtime.clock import Clock
+from runtime.store.contract import Duplicate, PutTransaction, Seen, Store, Transaction
+
+replace = msgspec.structs.replace
+Fold = Callable[[Transaction, Any], Transaction]
+
+
+def _approval(row: Transaction, event: QuoteApprovalRequested) -> Transaction:
+    return replace(row, quote_id=event.quote_id, stage="awaiting_approval", amount=event.amount.amount, currency=event.amount.currency)
+
+
+def _accepted(row: Transaction, event: QuoteAccepted) -> Transaction:
+    return replace(row, quote_id=event.quote_id, order_id=event.order_id, stage="accepted")
+
+
+def _quote_rejected(row: Transaction, event: QuoteRejected) -> Transaction:
+    return replace(row, quote_id=event.quote_id, stage="rejected")
+
+
+def _booked(row: Transaction, event: OrderBooked) -> Transaction:
+    return replace(
+        row,
+        quote_id=event.quote_id,
+        order_id=event.order_id,
+        entity=event.entity,
+        stage="booked",
+        amount=event.total.amount,
+        currency=event.total.currency,
+    )
+
+
+def _order_rejected(row: Transaction, event: OrderRejected) -> Transaction:
+    return replace(row, order_id=event.order_id, quote_id=event.quote_id, stage="rejected")
+
+
+def _invoiced(row: Transaction, event: InvoiceIssued) -> Transaction:
+    stages = {"paid": "paid", "partially_paid": "partially_paid", "void": "invoice_void"}
+    stage = stages.get(event.status, "invoiced")
+    return row if row.stage == "paid" and stage == "invoiced" else replace(row, stage=stage)
+
+
+def _cash(row: Transaction, _event: CashApplied) -> Transaction:
+    return replace(row, stage="cash_applied")
+
+
+def _parked(row: Transaction, event: AllocationRequested) -> Transaction:
+    return replace(row, stage="awaiting_allocation", amount=event.payment.amount.amount, currency=event.payment.amount.currency)
+
+
+def _not_applied(row: Transaction, _event: PaymentNotApplied) -> Transaction:
+    return replace(row, stage="not_applied")
+
+
+FOLDS: Mapping[type[Event], Fold] = {
+    QuoteApprovalRequested: _approval,
+    QuoteAccepted: _accepted,
+    QuoteRejected: _quote_rejected,
+    OrderBooked: _booked,
+    OrderRejected: _order_rejected,
+    InvoiceIssued: _invoiced,
+    CashApplied: _cash,
+    AllocationRequested: _parked,
+    PaymentNotApplied: _not_applied,
+}
+
+QUEUE = Queue(name=READ_MODELS, events=tuple(event.wire_name() for event in FOLDS))
+
+
+class ReadModels:
+    """Keeps the rows; each event counts once."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def handle(self, letter: Envelope) -> None:
+        """Fold one event into the row of its transaction, and into those of the orders that it concerns."""
+        event = letter.open()
+        fold = FOLDS.get(type(event))  # type: ignore[arg-type]
+        if fold is None:
+            return
+        correlations = {letter.correlation_id}
+        for order_id in _orders(event):
+            correlations.add(await self._store.correlation_of(letter.tenant, "order_booking", order_id))
+        writes = [PutTransaction(await self._folded(letter, c, event, fold)) for c in sorted(correlations - {""})]
+        try:
+            await self._store.commit([Seen(READ_MODELS, letter.id), *writes])
+        except Duplicate:
+            return
+
+    async def _folded(self, letter: Envelope, correlation_id: str, event: Any, fold: Fold) -> Transaction:
+        now = self._clock.now()
+        row = await self._store.transaction(letter.tenant, correlation_id)
+        row = row or Transaction(
+            tenant=letter.tenant, correlation_id=correlation_id, entity=letter.entity, stage="received", updated_at=now
+        )
+        return replace(fold(row, event), updated_at=now)
+
+
+def _orders(event: Any) -> tuple[str, ...]:
+    if isinstance(event, CashApplied):
+        return event.order_ids
+    return (event.order_id,) if isinstance(event, InvoiceIssued) and event.order_id else ()
