@@ -1,0 +1,3 @@
+"""A process brings a transport of its own."""
+
+from httpx_aiohttp import AiohttpTransport
