@@ -72,7 +72,7 @@ class Webhooks(Controller):
         return {"received": True, "new": new}
 
 
-HANDLERS: tuple[type[Controller], ...] = (Resources, Webhooks)
+ROUTES: tuple[type[Controller], ...] = (Resources, Webhooks)
 
 
 def _connection(desk: Desk, name: str) -> Connection:

@@ -1,0 +1,1 @@
+"""For whom: one folder per audience. They know commands and read models, never how a process works."""

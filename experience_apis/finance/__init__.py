@@ -1,0 +1,1 @@
+"""For those who look after the money: payments that wait for an allocation."""

@@ -1,0 +1,1 @@
+"""For those who sell: submit a quote, decide on it, follow it."""
