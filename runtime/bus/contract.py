@@ -6,7 +6,8 @@
     subscribers is fine.
 4.  An event goes to every queue that is bound to its type; a command goes to the one queue that it is addressed to.
 5.  A handler that returns has finished the message. A handler that raises gets it again, with the attempt counted by us; after
-    ``attempts_max`` attempts the message lies among the dead letters with its reason, correlation id and attempt count.
+    ``attempts_max`` attempts the message lies among the dead letters with its reason, correlation id and attempt count. A handler that
+    raises `Unavailable` (its own store or a vendor is away) gets it again after a pause, and that counts as no attempt.
 6.  A message that cannot be read lies among the dead letters at once; the messages behind it flow.
 7.  At most ``prefetch`` messages of a queue are in work at one time per consumer.
 8.  A dead letter can be sent back to its queue (`redrive`), once.
