@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from canonical.messages import Accepted
 from canonical.order import BookOrder
@@ -20,7 +21,7 @@ from runtime.context import current
 from runtime.house import House
 
 VALIDATION_WITHIN_S = 5.0
-Limit = Annotated[int, Parameter(ge=1, le=1000)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,18 +58,18 @@ class Quotes(Controller):
     tags = ("quotes",)
 
     @post("/validate", status_code=200, opt=EDGE.but(scope="quotes:validate").opt)
-    async def validate(self, data: ValidateQuote, house: House) -> QuoteValidated:
+    async def validate(self, data: JSONBody[ValidateQuote], house: NamedDependency[House]) -> QuoteValidated:
         """Check a quote against all systems within the time budget; nothing is written."""
         answer = await house.ask(data, within_s=VALIDATION_WITHIN_S)
         return msgspec.structs.replace(answer, correlation_id=current().correlation_id)
 
     @post("/", status_code=202, opt=EDGE.but(scope="quotes:write", idempotency="required").opt)
-    async def submit(self, data: SubmitQuote, reception: Reception) -> Response[Accepted]:
+    async def submit(self, data: JSONBody[SubmitQuote], reception: NamedDependency[Reception]) -> Response[Accepted]:
         """Submit a quote version for approval; it is validated first and refused with its findings where it is not valid."""
         return await taken(reception.submit_quote(msgspec.structs.replace(data, submitted_by=current().actor)))
 
     @post("/{quote_id:str}/decision", status_code=202, opt=EDGE.but(scope="quotes:decide", idempotency="optional").opt)
-    async def decide(self, quote_id: str, data: Decision, reception: Reception) -> Response[Accepted]:
+    async def decide(self, quote_id: FromPath[str], data: JSONBody[Decision], reception: NamedDependency[Reception]) -> Response[Accepted]:
         """Approve or reject a version that waits for approval; sign or decline one that waits for the customer."""
         fields = {**msgspec.structs.asdict(data), "quote_id": quote_id}
         command = msgspec.convert(msgspec.to_builtins(fields), DecideQuote)
@@ -82,7 +83,7 @@ class Orders(Controller):
     tags = ("orders",)
 
     @post("/", status_code=202, opt=EDGE.but(scope="orders:write", idempotency="required").opt)
-    async def book(self, data: BookOrder, reception: Reception) -> Response[Accepted]:
+    async def book(self, data: JSONBody[BookOrder], reception: NamedDependency[Reception]) -> Response[Accepted]:
         """Book an order in all systems, or in none."""
         return await taken(reception.book_order(data))
 
@@ -94,7 +95,7 @@ class Payments(Controller):
     tags = ("payments",)
 
     @post("/", status_code=202, opt=EDGE.but(scope="payments:write", idempotency="required").opt)
-    async def receive(self, data: ReceivePayment, reception: Reception) -> Response[Accepted]:
+    async def receive(self, data: JSONBody[ReceivePayment], reception: NamedDependency[Reception]) -> Response[Accepted]:
         """Apply a settled payment to the invoices that it pays."""
         return await taken(reception.receive_payment(data))
 
@@ -106,7 +107,7 @@ class Transactions(Controller):
     tags = ("transactions",)
 
     @get("/{correlation_id:str}", opt=EDGE.but(scope="transactions:read").opt)
-    async def one(self, correlation_id: str, house: House) -> TransactionView:
+    async def one(self, correlation_id: FromPath[str], house: NamedDependency[House]) -> TransactionView:
         """The whole chain under one correlation id."""
         found = await transactions.view(house, current().tenant, correlation_id)
         if found is None:
@@ -114,7 +115,7 @@ class Transactions(Controller):
         return found
 
     @get("/", opt=EDGE.but(scope="transactions:read").opt)
-    async def latest(self, house: House, limit: Limit = 100) -> list[TransactionView]:
+    async def latest(self, house: NamedDependency[House], limit: Limit = 100) -> list[TransactionView]:
         """The latest transactions, without their processes."""
         rows = await house.store.transactions(current().tenant, limit=limit)
         return [
@@ -147,20 +148,20 @@ class Operations(Controller):
     tags = ("operators",)
 
     @get("/cases", opt=OPERATOR.but(scope="cases:read").opt)
-    async def cases(self, house: House, kind: str = "", limit: Limit = 100) -> list[CaseView]:
+    async def cases(self, house: NamedDependency[House], kind: FromQuery[str] = "", limit: Limit = 100) -> list[CaseView]:
         """What waits for a person, oldest first."""
         rows = await house.store.cases(current().tenant, kind=kind, status="open", limit=limit)
         return [case_view(row) for row in rows]
 
     @post("/instances/resume", status_code=202, opt=OPERATOR.opt)
-    async def resume(self, data: Operation, operators: Operators) -> dict[str, str]:
+    async def resume(self, data: JSONBody[Operation], operators: NamedDependency[Operators]) -> dict[str, str]:
         """Try a parked instance again from the step at which it stopped."""
         if not await operators.resume(current().tenant, data.process, data.key, by=current().actor):
             raise Problem(409, "not_parked", f"{data.process}/{data.key} is not parked")
         return {"status": "resumed"}
 
     @post("/instances/cancel", status_code=202, opt=OPERATOR.opt)
-    async def cancel(self, data: Operation, operators: Operators) -> dict[str, str]:
+    async def cancel(self, data: JSONBody[Operation], operators: NamedDependency[Operators]) -> dict[str, str]:
         """Undo an instance that is before its point of no return."""
         if not await operators.cancel(current().tenant, data.process, data.key, by=current().actor, reason=data.reason):
             raise Problem(409, "not_cancellable", f"{data.process}/{data.key} has ended or is beyond its point of no return")

@@ -1,11 +1,12 @@
 """The HTTP routes of the system layer: unified resources of each connection, and the one door for webhooks."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from canonical.failures import Rejected
 from canonical.messages import Command, Event
@@ -19,7 +20,6 @@ from system_apis.desk import Connection, Desk
 from system_apis.webhooks import receive
 
 Raw = Request[Any, Any, Any]
-Key = Annotated[str, Parameter(header="Idempotency-Key", required=False)]
 
 
 class Resources(Controller):
@@ -29,12 +29,12 @@ class Resources(Controller):
     tags = ("system",)
 
     @get("/capabilities", opt=INTERNAL.but(scope="system:read").opt)
-    async def matrix(self, desk: Desk) -> list[Capability]:
+    async def matrix(self, desk: NamedDependency[Desk]) -> list[Capability]:
         """What each connection can do, how its writes are made single, what it loses."""
         return [line for connection in desk.connections.values() for line in capabilities(connection)]
 
     @get("/{connection:str}/{resource:str}", opt=INTERNAL.but(scope="system:read").opt)
-    async def read(self, connection: str, resource: str, request: Raw, desk: Desk) -> Response[Event]:
+    async def read(self, connection: FromPath[str], resource: FromPath[str], request: Raw, desk: NamedDependency[Desk]) -> Response[Event]:
         """Ask a connection for records; the query parameters are the fields of the resource's command."""
         found = _connection(desk, connection)
         shape = _command(found, resource, "get")
@@ -43,7 +43,9 @@ class Resources(Controller):
         return Response(answer.reply)
 
     @post("/{connection:str}/{resource:str}", status_code=200, opt=INTERNAL.but(scope="system:write", idempotency="required").opt)
-    async def write(self, connection: str, resource: str, request: Raw, desk: Desk, house: House) -> Response[Event]:
+    async def write(
+        self, connection: FromPath[str], resource: FromPath[str], request: Raw, desk: NamedDependency[Desk], house: NamedDependency[House]
+    ) -> Response[Event]:
         """Make a record at a connection; the body is the resource's command. The same key again is the same record."""
         found = _connection(desk, connection)
         shape = _command(found, resource, "post")
@@ -61,7 +63,9 @@ class Webhooks(Controller):
     tags = ("webhooks",)
 
     @post("/{connection:str}", status_code=200, opt=WEBHOOK.opt)
-    async def take(self, connection: str, request: Raw, desk: Desk, house: House) -> dict[str, bool]:
+    async def take(
+        self, connection: FromPath[str], request: Raw, desk: NamedDependency[Desk], house: NamedDependency[House]
+    ) -> dict[str, bool]:
         """Verify a webhook, keep it, answer; what it means is found out later."""
         found = _connection(desk, connection)
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -82,7 +86,7 @@ def _connection(desk: Desk, name: str) -> Connection:
     return found
 
 
-def _command(connection: Connection, resource: str, verb: str) -> type[Command[Any]]:
+def _command(connection: Connection, resource: FromPath[str], verb: str) -> type[Command[Any]]:
     declared = connection.card.resources.get(resource)
     shape: type[Command[Any]] | None = getattr(declared, verb) if declared else None
     if shape is None:

@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from litestar import Controller, Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
 
 from canonical.messages import Accepted
 from canonical.payment import DecideAllocation
@@ -22,13 +23,15 @@ class Finance(Controller):
     tags = ("finance",)
 
     @get("/allocations", opt=EDGE.but(scope="cases:read").opt)
-    async def open_allocations(self, house: House, limit: Annotated[int, Parameter(ge=1, le=500)] = 100) -> list[OpenAllocation]:
+    async def open_allocations(
+        self, house: NamedDependency[House], limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100
+    ) -> list[OpenAllocation]:
         """Payments that wait for an allocation, oldest first, with ranked proposals."""
         rows = await house.store.cases(current().tenant, kind="allocation", status="open", limit=limit)
         return [OpenAllocation.of(row) for row in rows]
 
     @post("/allocations", status_code=202, opt=EDGE.but(scope="cases:write", idempotency="required").opt)
-    async def allocate(self, data: DecideAllocation, house: House) -> Response[Accepted]:
+    async def allocate(self, data: JSONBody[DecideAllocation], house: NamedDependency[House]) -> Response[Accepted]:
         """Say which invoices a payment pays; an empty list leaves it unapplied."""
         accepted = await house.ask(data, within_s=ANSWER_WITHIN_S)
         return Response(accepted, status_code=202, headers={"Location": f"/process/v1/transactions/{accepted.correlation_id}"})

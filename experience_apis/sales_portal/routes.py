@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from litestar import Controller, Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from canonical.messages import Accepted
 from canonical.quote import DecideQuote, QuoteValidated, SubmitQuote, ValidateQuote
@@ -23,22 +24,22 @@ class SalesPortal(Controller):
     tags = ("sales portal",)
 
     @post("/quotes/check", status_code=200, opt=EDGE.but(scope="quotes:validate").opt)
-    async def check(self, data: ValidateQuote, house: House) -> QuoteValidated:
+    async def check(self, data: JSONBody[ValidateQuote], house: NamedDependency[House]) -> QuoteValidated:
         """What is wrong with a quote, before it is submitted."""
         return await house.ask(data, within_s=ANSWER_WITHIN_S)
 
     @post("/quotes", status_code=202, opt=EDGE.but(scope="quotes:write", idempotency="required").opt)
-    async def submit(self, data: SubmitQuote, house: House) -> Response[Accepted]:
+    async def submit(self, data: JSONBody[SubmitQuote], house: NamedDependency[House]) -> Response[Accepted]:
         """Submit a quote version."""
         return _follow(await house.ask(data, within_s=ANSWER_WITHIN_S))
 
     @post("/quotes/decisions", status_code=202, opt=EDGE.but(scope="quotes:decide", idempotency="optional").opt)
-    async def decide(self, data: DecideQuote, house: House) -> Response[Accepted]:
+    async def decide(self, data: JSONBody[DecideQuote], house: NamedDependency[House]) -> Response[Accepted]:
         """Approve, reject, sign or decline a version that waits for it."""
         return _follow(await house.ask(data, within_s=ANSWER_WITHIN_S))
 
     @get("/quotes/{correlation_id:str}", opt=EDGE.but(scope="transactions:read").opt)
-    async def follow(self, correlation_id: str, house: House) -> QuoteProgress:
+    async def follow(self, correlation_id: FromPath[str], house: NamedDependency[House]) -> QuoteProgress:
         """How far a quote has come."""
         row = await house.store.transaction(current().tenant, correlation_id)
         if row is None:
@@ -46,7 +47,7 @@ class SalesPortal(Controller):
         return QuoteProgress.of(row)
 
     @get("/quotes", opt=EDGE.but(scope="transactions:read").opt)
-    async def latest(self, house: House, limit: Annotated[int, Parameter(ge=1, le=500)] = 50) -> list[QuoteProgress]:
+    async def latest(self, house: NamedDependency[House], limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50) -> list[QuoteProgress]:
         """The latest quotes."""
         rows = await house.store.transactions(current().tenant, limit=limit)
         return [QuoteProgress.of(row) for row in rows if row.quote_id]

@@ -13,7 +13,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     discount on any line; ``margin_min``: below this margin over the lines whose cost is known.
     """
 
-    amount_max: dict[str, AmountText] = {"USD": "50000", "EUR": "45000", "GBP": "40000"}
+    amount_max: dict[str, AmountText] = msgspec.field(default_factory=lambda: {"USD": "50000", "EUR": "45000", "GBP": "40000"})
     discount_max: Percent = Percent("15")
     margin_min: Percent = Percent("40")
 
