@@ -173,6 +173,13 @@ class Simulation:
                 continue
             return
 
+    async def aclose(self) -> None:
+        """Stop sending webhooks and close the connection to the receiver."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
     # persistence -----------------------------------------------------------------------------------------------------
 
     def _append(self, line: dict[str, Any]) -> None:
@@ -257,6 +264,7 @@ def simulator(
         exception_handlers=dict(exception_handlers or {}),
         openapi_config=None,
         logging_config=None,
+        on_shutdown=[simulation.aclose],
     )
     app.state.simulation = simulation
     return FaultLayer(app, simulation)
