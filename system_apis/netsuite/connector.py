@@ -37,10 +37,7 @@ NETSUITE = Connector(
         ApplyPayment: Operation(payments.apply, once=_UPSERT, find=payments.find_by_key, settles_in=_SETTLED),
         FindTaxRates: Operation(soap_tax_rates.find),
     },
-    loses={
-        EnsureCustomer: ("customer.tax_registrations[1:]",),
-        ApplyPayment: ("payment.fee", "payment.payer_account", "payment.references"),
-    },
+    loses={EnsureCustomer: ("customer.tax_registrations[1:]",)},
     resources={
         "customers": Resource(post=EnsureCustomer),
         "credit": Resource(get=CheckCredit),

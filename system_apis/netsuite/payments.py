@@ -7,7 +7,7 @@ import msgspec
 
 from canonical.failures import Broken, Rejected
 from canonical.money import Money
-from canonical.payment import ApplyPayment, PaymentApplied
+from canonical.payment import ApplyPayment, Payment, PaymentApplied
 from canonical.provenance import ExternalId
 from system_apis.connector import Call
 from system_apis.netsuite.client import NetSuiteClient, subsidiary
@@ -62,11 +62,22 @@ def to_record(command: ApplyPayment, call: Call, customer_id: str, currency_id: 
         "currency": {"id": currency_id},
         "tranDate": payment.received_on.isoformat(),
         "payment": payment.amount.number,
-        "memo": memo(payment.id, call.correlation_id, payment.remittance),
+        "memo": memo(payment.id, call.correlation_id, _note(payment)),
         "autoApply": False,
         **({"account": {"id": account}, "undepFunds": {"id": "F"}} if account else {"undepFunds": {"id": "T"}}),
         "apply": {"items": [{"doc": {"id": doc}, "apply": True, "amount": amount.number} for doc, amount in _by_invoice(command).items()]},
     }
+
+
+def _note(payment: Payment) -> str:
+    """What NetSuite has no field for: a person at the vendor may need it. A long remittance text is cut at the memo's length."""
+    facts = {
+        "refs": ", ".join(payment.references),
+        "from": payment.payer_account,
+        "fee": str(payment.fee or ""),
+        "text": payment.remittance,
+    }
+    return " ".join(f"{name}: {fact}" for name, fact in facts.items() if fact)
 
 
 def _by_invoice(command: ApplyPayment) -> dict[str, Money]:

@@ -50,6 +50,7 @@ def simulated(base_url: str) -> NetSuiteSettings:
         subsidiaries={"US01": "1", "DE01": "2"},
         terms={"0": "4", "14": "1", "30": "2", "60": "3"},
         base_url=base_url,
+        overlap_s=10,  # what the simulator commits is visible at once
         deadline_s=10.0,
     )
 

@@ -15,6 +15,7 @@ from system_apis.simulation import Simulation
 
 Env = dict[str, Row | None]
 Expression = Callable[[Env], Value]
+Condition = tuple[frozenset[str], Expression]
 
 _TOKEN = re.compile(r"\s*(?:('(?:[^']|'')*')|(\d+)|([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)|(<>|<=|>=|[=<>(),*]))")
 _FORMATS = {"YYYY-MM-DD": 10, "YYYY-MM-DD HH24:MI:SS": 19}
@@ -54,15 +55,15 @@ class _Select:
         self._at = 0
         self._aliases: dict[str, str] = {}
         self._sums: dict[str, Expression] = {}
+        self._asked: set[str] = set()
         self._expect("SELECT")
         columns_at = self._at
         self._skip_to("FROM")  # columns are read after the tables, which give meaning to their aliases
         self._joins: list[tuple[str, str, Expression, str, bool]] = []
         self._first = self._table()
-        conditions = list(self._join_all())
+        self._where = list(self._join_all())
         if self._accept("WHERE"):
-            conditions.append(self._or())
-        self._where = conditions
+            self._where.extend(self._top())
         self._group = self._list() if self._accept("GROUP", "BY") else []
         self._order = self._list() if self._accept("ORDER", "BY") else []
         if self._at != len(self._tokens):
@@ -73,20 +74,25 @@ class _Select:
     # running ---------------------------------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, str]]:
-        found = [env for env in self._joined() if all(condition(env) for condition in self._where)]
+        found = list(self._joined())
         found.sort(key=lambda env: tuple(_sortable(expression(env)) for expression in self._order))
         if self._group:
             return self._grouped(found)
         return [self._shown({name: expression(env) for name, expression in self._columns.items()}) for env in found]
 
     def _joined(self) -> Iterator[Env]:
+        """The rows that fulfil all conditions. What the first table alone decides is asked before anything is joined to it."""
         alias, table = self._first
+        early = [condition for names, condition in self._where if names <= {alias}]
+        late = [condition for names, condition in self._where if not names <= {alias}]
         for row in TABLES[table](self._simulation):
             env: Env | None = {alias: row}
+            if not all(condition({alias: row}) for condition in early):
+                continue
             for other, joined_table, key, column, optional in self._joins:
                 match = JOINS[joined_table, column](self._simulation, key(env)) if env is not None else None
                 env = None if env is None or (match is None and not optional) else {**env, other: match}
-            if env is not None:
+            if env is not None and all(condition(env) for condition in late):
                 yield env
 
     def _grouped(self, found: list[Env]) -> list[dict[str, str]]:
@@ -149,7 +155,7 @@ class _Select:
         self._aliases[alias] = table
         return alias, table
 
-    def _join_all(self) -> Iterator[Expression]:
+    def _join_all(self) -> Iterator[Condition]:
         """The joins: each looks its table up by the first equality after ON; what follows AND is a condition."""
         while self._peek().upper() in {"JOIN", "LEFT"}:
             optional = self._accept("LEFT")
@@ -162,7 +168,7 @@ class _Select:
                 raise bad_query(f"Field '{column}' not found")
             self._joins.append((alias, table, self._expression(), column, optional))
             while self._accept("AND"):
-                yield self._condition()
+                yield self._noted(self._condition)
 
     def _select_list(self) -> dict[str, Expression]:
         columns: dict[str, Expression] = {}
@@ -185,6 +191,23 @@ class _Select:
         while self._accept(","):
             found.append(self._expression())
         return found
+
+    def _noted(self, parse: Callable[[], Expression]) -> Condition:
+        """A condition with the tables that it asks."""
+        self._asked = set()
+        expression = parse()
+        return frozenset(self._asked), expression
+
+    def _top(self) -> list[Condition]:
+        """What stands after WHERE: the parts of an AND one by one, an OR as a whole."""
+        start = self._at
+        parts = [self._noted(self._condition)]
+        while self._accept("AND"):
+            parts.append(self._noted(self._condition))
+        if self._peek().upper() != "OR":
+            return parts
+        self._at = start
+        return [self._noted(self._or)]
 
     def _or(self) -> Expression:
         parts = [self._and()]
@@ -248,6 +271,7 @@ class _Select:
         table = self._aliases.get(alias)
         if table is None or column not in TABLES.columns(table):
             raise bad_query(f"Field '{column}' not found")
+        self._asked.add(alias)
         return lambda env: None if (row := env[alias]) is None else row(column)
 
 

@@ -129,6 +129,9 @@ def payment(payment_id: str, amount: str, *parts: tuple[dict[str, Any], str], **
             received_on=changes.pop("received_on", dt.date(2026, 1, 15)),
             amount=usd(amount),
             payer=changes.pop("payer", "Acme Robotics Inc."),
+            payer_account="DE89370400440532013000",
+            references=("RE 77",),
+            fee=usd("1.20"),
             remittance="invoice as agreed",
         ),
         allocations=tuple(

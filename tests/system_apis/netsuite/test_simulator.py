@@ -140,6 +140,7 @@ def test_queries_are_understood_and_not_recognised_by_heart(seeded: Simulation) 
         {"itemid": "SUB-OLD"},
     ]
     assert run(seeded, "SELECT id FROM customer WHERE companyname = 'O''Neil'") == []
+    assert run(seeded, "SELECT symbol FROM currency WHERE id = 1 AND symbol = 'EUR' OR symbol = 'EUR'") == [{"symbol": "EUR"}]
 
 
 @pytest.mark.parametrize(
