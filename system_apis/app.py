@@ -5,11 +5,12 @@ from litestar.di import Provide
 from policies.providing import provided
 from runtime.house import House
 from system_apis.desk import Desk
+from system_apis.intake import Intake
 from system_apis.routes import ROUTES
 
 HANDLERS = ROUTES
 
 
-def dependencies(house: House, desk: Desk) -> dict[str, Provide]:
+def dependencies(house: House, desk: Desk, intake: Intake) -> dict[str, Provide]:
     """What Litestar hands to the routes by name."""
-    return provided(house=house, desk=desk)
+    return provided(house=house, desk=desk, intake=intake)

@@ -104,6 +104,23 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     translate: Callable[[Any], tuple[tuple[Translated, ...], str]]
 
 
+class Files(msgspec.Struct, frozen=True, kw_only=True):
+    """How files are taken in: ``translate(settings, data)`` gives the events in them and what to say about the file.
+
+    Raises `Rejected` for a file that cannot be read; nothing of it is then taken in.
+    """
+
+    translate: Callable[[Any, bytes], tuple[tuple[Translated, ...], "FileReport"]]
+
+
+class FileReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found in a file: how many lines, how many of them concern us, and remarks for the reader."""
+
+    lines: int
+    taken: int
+    remarks: tuple[str, ...] = ()
+
+
 class Sunset(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the vendor's API that ends on a date."""
 
@@ -128,5 +145,6 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     loses: Mapping[type[Command[Any]], tuple[str, ...]] = {}
     resources: Mapping[str, Resource] = {}
     webhooks: Webhooks | None = None
+    files: Files | None = None
     polls: tuple[Poll, ...] = ()
     sunsets: tuple[Sunset, ...] = ()

@@ -135,9 +135,16 @@ def _refuse_loss(connection: Connection, command: Command[Any]) -> None:
 
 
 def _filled(value: Any, path: list[str]) -> bool:
-    """Whether the field at the end of a dotted path holds anything, in any element of the lists on the way."""
+    """Whether the field at the end of a dotted path holds anything, in any element of the lists on the way.
+
+    ``name[1:]`` means the elements from the second on: what a vendor drops that keeps one of them only.
+    """
     if isinstance(value, tuple | list):
         return any(_filled(element, path) for element in value)
     if not path:
         return value not in (None, "", (), {})
-    return value is not None and _filled(getattr(value, path[0], None), path[1:])
+    name, _, start = path[0].partition("[")
+    inner = getattr(value, name, None)
+    if start and isinstance(inner, tuple | list):
+        inner = inner[int(start.partition(":")[0]) :]
+    return inner is not None and _filled(inner, path[1:])

@@ -12,12 +12,14 @@ from runtime.clock import Clock
 from runtime.context import Context
 from runtime.house import House
 from runtime.keys import message_id_for, new_correlation_id
-from runtime.store.contract import MarkReceived, Received, Send, SetCursor, Write
+from runtime.store.contract import MarkReceived, Received, Seen, Send, SetCursor, Write
 from system_apis.connector import Poll, Translated
 from system_apis.desk import Connection, Desk
 from system_apis.webhooks import Translate
 
 log = structlog.get_logger("q2c.intake")
+
+INTAKE = "intake"
 
 
 class Intake:
@@ -61,9 +63,18 @@ class Intake:
         context = Context(tenant=connection.tenant, entity=next(iter(connection.entities), ""), correlation_id=new_correlation_id())
         answer = await self._desk.ask(connection.name, poll.command(cursor), context)
         found, moved = poll.translate(answer.reply)
-        if found or moved != cursor:
-            await self._house.commit([*await self._told(connection, found), SetCursor(name, moved)])
-        return len(found)
+        # a poll looks back behind its cursor, so as to miss nothing; what was told before is not told again
+        new = [t for t in found if not await self._house.store.seen(INTAKE, _message_id(connection, t))]
+        if new or moved != cursor:
+            told = [Seen(INTAKE, _message_id(connection, t)) for t in new]
+            await self._house.commit([*told, *await self._told(connection, new), SetCursor(name, moved)])
+        return len(new)
+
+    async def tell(self, connection: Connection, found: Sequence[Translated]) -> int:
+        """Tell events that came as a file; returns how many of them were new."""
+        new = [t for t in found if not await self._house.store.seen(INTAKE, _message_id(connection, t))]
+        await self._house.write(*(Seen(INTAKE, _message_id(connection, t)) for t in new), *await self._told(connection, new))
+        return len(new)
 
     async def _told(self, connection: Connection, found: Sequence[Translated]) -> list[Write]:
         """The messages that tell the events; the same fact again gets the same message id, and the inbox of its readers drops it."""
@@ -77,9 +88,13 @@ class Intake:
                 entity=getattr(translated.event, "entity", "") or next(iter(connection.entities), ""),
                 correlation_id=correlation_id or new_correlation_id(),
             )
-            message_id = message_id_for("intake", connection.tenant, connection.name, translated.id)
-            writes.append(Send(EVERYONE, envelope(translated.event, context, now=self._clock.now(), message_id=message_id)))
+            letter = envelope(translated.event, context, now=self._clock.now(), message_id=_message_id(connection, translated))
+            writes.append(Send(EVERYONE, letter))
         return writes
+
+
+def _message_id(connection: Connection, translated: Translated) -> str:
+    return message_id_for(INTAKE, connection.tenant, connection.name, translated.id)
 
 
 class Poller:

@@ -1,5 +1,6 @@
 """The HTTP routes of the system layer: unified resources of each connection, and the one door for webhooks."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +18,12 @@ from runtime.house import House
 from runtime.process.asking import Answer
 from system_apis.capabilities import Capability, capabilities
 from system_apis.desk import Connection, Desk
+from system_apis.intake import Intake
 from system_apis.webhooks import receive
 
 Raw = Request[Any, Any, Any]
+FILE_TYPES = ("text/plain", "application/xml", "text/xml", "application/octet-stream")
+FILE_BYTES_MAX = 20 * 1024 * 1024
 
 
 class Resources(Controller):
@@ -56,6 +60,38 @@ class Resources(Controller):
         return Response(answer.reply)
 
 
+class FilesTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file: its lines, those that concern us, and how many of them are new."""
+
+    lines: int
+    taken: int
+    new: int
+    remarks: tuple[str, ...] = ()
+
+
+class Statements(Controller):
+    """Files: bank statements."""
+
+    path = "/system/v1"
+    tags = ("system",)
+
+    @post(
+        "/{connection:str}/statements",
+        status_code=202,
+        opt=INTERNAL.but(scope="payments:write", idempotency="required", content_types=FILE_TYPES, body_bytes_max=FILE_BYTES_MAX).opt,
+    )
+    async def take(
+        self, connection: FromPath[str], request: Raw, desk: NamedDependency[Desk], intake: NamedDependency[Intake]
+    ) -> FilesTaken:
+        """Take in a bank statement file (MT940, CAMT); a line that was in an earlier file is the same payment and counts once."""
+        found = _connection(desk, connection)
+        if found.card.files is None:
+            raise Problem(404, "resource_unknown", f"{connection} takes no files")
+        events, report = await asyncio.to_thread(found.card.files.translate, found.settings, await request.body())
+        new = await intake.tell(found, events)
+        return FilesTaken(lines=report.lines, taken=report.taken, new=new, remarks=report.remarks)
+
+
 class Webhooks(Controller):
     """The one door for all vendors that push."""
 
@@ -76,7 +112,7 @@ class Webhooks(Controller):
         return {"received": True, "new": new}
 
 
-ROUTES: tuple[type[Controller], ...] = (Resources, Webhooks)
+ROUTES: tuple[type[Controller], ...] = (Resources, Statements, Webhooks)
 
 
 def _connection(desk: Desk, name: str) -> Connection:

@@ -26,6 +26,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     made: bool = True
 
 
+def entity(question: ValidateQuote) -> str:
+    return question.quote.entity
+
+
 def _finding(check: str, code: str, message: str, pointer: str = "", severity: Severity = "error") -> Finding:
     return Finding(code=code, severity=severity, message=message, pointer=pointer, check=check)
 

@@ -7,6 +7,7 @@ from runtime.process.inquiry import Inquiry, check, consider
 QUOTE_VALIDATION = Inquiry(
     name="quote_validation",
     answers=ValidateQuote,
+    entity=c.entity,
     within_s=2.5,
     checks=(
         consider("totals", c.totals),

@@ -30,12 +30,15 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
-    """The table. ``missed(question, check, failure)`` says in the answer's words what could not be checked;
-    ``conclude(question, verdicts)`` makes the answer from what each check has said, in table order.
+    """The table.
+
+    ``entity(question)`` says whose bindings are asked. ``missed(question, check, failure)`` says in the answer's words what could not be
+    checked; ``conclude(question, verdicts)`` makes the answer from what each check has said, in table order.
     """
 
     name: str
     answers: type[Command[Any]]
+    entity: Callable[[Any], str]
     within_s: float
     checks: tuple[Check, ...]
     missed: Callable[[Any, str, Failure], Any]
@@ -54,6 +57,7 @@ def consider(name: str, judge: Callable[[Q], Any]) -> Check:
 
 async def inquire(inquiry: Inquiry, question: Command[Any], context: Context, asker: Asker) -> Event:
     """The answer, at the latest when the time budget is over."""
+    context = msgspec.structs.replace(context, entity=inquiry.entity(question))
     relevant = [c for c in inquiry.checks if c.when is None or c.when(question)]
     tasks = [asyncio.create_task(_verdict(inquiry, c, question, context, asker)) for c in relevant]
     done, pending = await asyncio.wait(tasks, timeout=inquiry.within_s)

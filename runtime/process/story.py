@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from runtime.process.declare import Ask, Decide, Process, Tell, Wait
 from runtime.store.contract import Instance, JournalLine
 
-WORD_WIDTH = 6
+WORD_WIDTH = 8
 STEP_WIDTH = 22
 SAID_WIDTH = 58
 
@@ -25,7 +25,7 @@ def _line(line: JournalLine) -> str:
     )
     said = _said(line)
     time = f"{line.connection:<16} {line.duration_ms} ms" if line.connection else ""
-    return f"{word:<{WORD_WIDTH}}{line.step:<{STEP_WIDTH}} {said:<{SAID_WIDTH}}{time}".rstrip()
+    return f"{word:<{WORD_WIDTH}}{line.step:<{STEP_WIDTH}} {said:<{SAID_WIDTH}} {time}".rstrip()
 
 
 def _said(line: JournalLine) -> str:
@@ -41,11 +41,12 @@ def _said(line: JournalLine) -> str:
 
 
 def _last(instance: Instance) -> str:
+    state: str = instance.status
     if instance.status == "waiting":
-        return f"now   waiting for {instance.waiting_for}"
-    if instance.reason is not None and instance.status in {"parked", "running", "undoing"}:
-        return f"now   {instance.status}: {instance.reason.detail}"
-    return f"now   {instance.status}"
+        state = f"waiting for {instance.waiting_for}"
+    elif instance.reason is not None and instance.status in {"parked", "running", "undoing"}:
+        state = f"{instance.status}: {instance.reason.detail}"
+    return f"{'now':<{WORD_WIDTH}}{state}"
 
 
 def stories(instances: Sequence[tuple[Instance, Sequence[JournalLine]]]) -> str:

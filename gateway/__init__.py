@@ -1,0 +1,1 @@
+"""The roof: settings, roster, composition, command line. Imports all, imported by nobody."""

@@ -1,0 +1,158 @@
+"""Where all meet: from settings to a running gateway. Everything is made here and handed in; nothing looks anything up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from importlib.metadata import version
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from litestar import Litestar
+
+import experience_apis.app as experience
+import process_apis.app as processing
+import process_apis.worker as process_worker
+import system_apis.app as systems
+import system_apis.worker as system_worker
+from canonical.failures import Misconfigured
+from gateway.application import application
+from gateway.ports import BoundAsker
+from gateway.roster import CONNECTORS, INQUIRIES, processes
+from gateway.settings import Settings
+from gateway.sweeping import Sweeper
+from gateway.tokens import verifier_of
+from process_apis.read_models import ReadModels
+from process_apis.reception import Reception
+from runtime.bus.contract import Bus
+from runtime.bus.embedded import EmbeddedBus
+from runtime.bus.rabbit import RabbitBus
+from runtime.clock import Clock, SystemClock
+from runtime.house import House
+from runtime.process.engine import Engine, routes
+from runtime.store.contract import Store
+from runtime.store.engine import open_store
+from runtime.store.relay import Relay
+from system_apis.connector import Connector
+from system_apis.desk import Connection, Desk
+from system_apis.intake import Intake, Poller
+
+log = structlog.get_logger("q2c.gateway")
+
+Layer = Literal["system", "process", "experience"]
+LAYERS: tuple[Layer, ...] = ("system", "process", "experience")
+STOP_WITHIN_S = 10.0
+
+
+def connections_of(settings: Settings, connectors: Iterable[Connector] = CONNECTORS) -> list[Connection]:
+    """The vendor accounts of the settings, each with its card. Raises `Misconfigured` with the place of a mistake."""
+    cards = {card.name: card for card in connectors}
+    found = []
+    for name, wanted in settings.connections.items():
+        card = cards.get(wanted.connector)
+        if card is None:
+            raise Misconfigured(
+                "unknown_connector", f"connections.{name}: no connector is called {wanted.connector!r}; there are {', '.join(cards)}"
+            )
+        try:
+            own = msgspec.convert(wanted.settings, card.settings, strict=False)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise Misconfigured("settings_invalid", f"connections.{name}.settings: {error}") from error
+        users = tuple(entity for entity, e in settings.entities.items() if name in e.bindings.values())
+        found.append(Connection(name=name, card=card, settings=own, entities=users, strict=wanted.strict, poll_every_s=wanted.poll_every_s))
+    return found
+
+
+class Gateway:
+    """The parts of one process of the gateway, and their life."""
+
+    def __init__(self, settings: Settings, *, store: Store | None = None, bus: Bus | None = None, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.store: Store = store or open_store(settings.store_url, self.clock)
+        self.bus: Bus = bus or _bus(settings, self.store, self.clock)
+        self.relay = Relay(self.store, self.bus, self.clock)
+        self.tables = processes(settings.approval)
+        self.desk = Desk(connections_of(settings), store=self.store, clock=self.clock)
+        self.asker = BoundAsker(settings.entities, self.desk, self.bus, self.clock)
+        self.engine = Engine(self.tables, store=self.store, publisher=self.relay, asker=self.asker, clock=self.clock)
+        desks: dict[str, str] = {}
+        self.house = House(
+            self.store, self.bus, self.relay, self.clock, routes=routes(self.tables), desks=desks, entities=settings.entities
+        )
+        self.reception = Reception(self.house)
+        desks.update(process_worker.desks(INQUIRIES, self.reception))
+        self.intake = Intake(self.desk, self.house, self.clock)
+        self.poller = Poller(self.desk, self.intake, self.clock)
+        self.sweeper = Sweeper(self.store, self.engine, self.relay, self.clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def app(self, layers: Iterable[Layer] = LAYERS) -> Litestar:
+        """The HTTP application of some layers, or of all of them together."""
+        handlers: list[Any] = []
+        given: dict[str, Any] = {}
+        for layer in layers:
+            if layer == "system":
+                handlers += systems.HANDLERS
+                given |= systems.dependencies(self.house, self.desk, self.intake)
+            elif layer == "process":
+                handlers += processing.HANDLERS
+                given |= processing.dependencies(self.house, self.reception, self.engine)
+            else:
+                handlers += experience.HANDLERS
+                given |= experience.dependencies(self.house)
+        verifier = verifier_of(self.settings)
+        return application(handlers, given, house=self.house, verifier=verifier, ready=self.ready, version=version("q2c-gateway"))
+
+    async def start(self, *, works: bool) -> None:
+        """Connect store and bus, and begin to work where this process is (also) a worker."""
+        await self.store.start()
+        queues = (*process_worker.all_queues(self.tables, INQUIRIES), *system_worker.all_queues(self.desk))
+        await self.bus.start(queues)
+        self._keep(self.relay.run())
+        if not works:
+            return
+        read_models = ReadModels(self.store, self.clock)
+        await process_worker.serve(
+            self.bus, self.engine, INQUIRIES, asker=self.asker, reception=self.reception, read_models=read_models, clock=self.clock
+        )
+        await system_worker.serve(self.bus, self.desk, self.intake, store=self.store, clock=self.clock)
+        self._keep(self.sweeper.run())
+        self._keep(system_worker.poll_for_ever(self.poller, self.clock))
+
+    def _keep(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("background_work_ended", error=repr(task.exception()))
+
+    async def stop(self) -> None:
+        """Hand back or finish what is in work, then close everything, in the order opposite to starting."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        steps: tuple[Callable[[], Awaitable[None]], ...] = (self.bus.stop, self.desk.aclose, self.store.stop)
+        for close in steps:
+            try:
+                await asyncio.wait_for(close(), STOP_WITHIN_S)
+            except TimeoutError:
+                log.warning("stop_took_too_long", what=getattr(close, "__qualname__", repr(close)))
+
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether store and bus take work at this moment."""
+        store, bus = await asyncio.gather(_answers(self.store.cursor("ready")), _answers(self.bus.ready()))
+        return {"store": store, "bus": bus}
+
+
+async def _answers(work: Awaitable[Any]) -> bool:
+    try:
+        return await asyncio.wait_for(work, 2.0) is not False
+    except Exception:  # noqa: BLE001 - whatever the reason: it does not take work
+        return False
+
+
+def _bus(settings: Settings, store: Store, clock: Clock) -> Bus:
+    return RabbitBus(settings.bus.url, clock=clock) if settings.bus.url else EmbeddedBus(store, clock)

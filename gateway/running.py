@@ -1,0 +1,134 @@
+"""Long-running commands: serve, work, simulate, and all of it together."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import typer
+import uvicorn
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from gateway.compose import LAYERS, Gateway, Layer
+from gateway.context import Where
+from gateway.logs import configure_logs
+from gateway.settings import Settings
+from gateway.simulated import SIMULATORS, apps
+from gateway.welcome import welcome
+from policies.development_issuer import ALL_SCOPES, DevelopmentIssuer
+from runtime.store.migrations import migrate
+
+SHUTDOWN_S = 8
+
+
+async def migrate_store(settings: Settings) -> None:
+    """Bring the schema to this release; makes the data folder for the embedded store."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    await migrate(settings.store_url)
+
+
+async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: bool) -> None:
+    """Serve HTTP until interrupted; with `works` this process is a worker, too. The embedded store migrates itself."""
+    configure_logs()
+    if not settings.store.url:
+        await migrate_store(settings)
+    gateway = Gateway(settings)
+    await gateway.start(works=works)
+    try:
+        await _http(gateway.app(layers), settings.http.host, settings.http.port)
+    finally:
+        await gateway.stop()
+
+
+async def work(settings: Settings) -> None:
+    """Work without HTTP until interrupted."""
+    configure_logs()
+    gateway = Gateway(settings)
+    await gateway.start(works=True)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    typer.echo("worker: at work", err=True)
+    try:
+        await stopping.wait()
+    finally:
+        await gateway.stop()
+
+
+async def _http(app: Litestar | ASGIApp, host: str, port: int) -> None:
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        http="httptools",
+        lifespan="on",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    await uvicorn.Server(config).serve()
+
+
+class _Quiet(uvicorn.Server):
+    """A server that leaves the signals to whoever runs several of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def simulate(base_port: int, state: Path | None, webhooks: str) -> None:
+    """Serve the simulators on neighbouring ports until interrupted."""
+    configure_logs()
+    servers = [_simulator(app, base_port + position) for position, (_, app) in enumerate(apps(state, webhooks))]
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await asyncio.gather(*(server.serve() for server in servers))
+
+
+def _simulator(app: ASGIApp, port: int) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        port=port,
+        log_config=None,
+        access_log=False,
+        http="httptools",
+        lifespan="on",
+        timeout_graceful_shutdown=1,
+    )
+    return _Quiet(config)
+
+
+def run_all(data: Path, port: int, base_port: int) -> int:
+    """The simulators in a process of their own, the gateway in this one; until interrupted."""
+    data.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "gateway", "simulate", "--base-port", str(base_port), "--state", str(data / "simulators")]
+    simulators = subprocess.Popen([*command, "--webhooks", f"http://127.0.0.1:{port}/webhooks"], env=dict(os.environ))  # noqa: S603 - our own program
+    try:
+        settings = Where(None, data, f"http://127.0.0.1:{base_port}", None, port).load()
+        typer.echo(welcome(settings, base_port, [s.name for s in SIMULATORS], development_token(settings, "developer", "", 12)))
+        asyncio.run(serve(settings, works=True))
+    finally:
+        simulators.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            simulators.wait(5)
+    return 0
+
+
+def development_token(settings: Settings, subject: str, scope: str, hours: float) -> str:
+    """A token of the development issuer in the data folder."""
+    return DevelopmentIssuer(settings.folder).mint(subject, scopes=scope or ALL_SCOPES, valid_s=int(hours * 3600))

@@ -1,0 +1,62 @@
+"""The sweep: brings instances back whose time has come, and those that no message brings back."""
+
+import asyncio
+import datetime as dt
+
+import structlog
+
+from canonical.failures import Failure
+from runtime.clock import Clock
+from runtime.house import Publisher
+from runtime.process.engine import Engine
+from runtime.store.contract import Store
+
+log = structlog.get_logger("q2c.sweep")
+
+EVERY_S = 0.5
+STUCK_AFTER = dt.timedelta(minutes=3)
+AGAIN_AFTER = dt.timedelta(seconds=30)
+
+
+class Sweeper:
+    """Looks what is due and puts it back on its queue; a worker that is not busy takes it."""
+
+    def __init__(self, store: Store, engine: Engine, publisher: Publisher, clock: Clock) -> None:
+        self._store = store
+        self._engine = engine
+        self._publisher = publisher
+        self._clock = clock
+        self._woken: dict[tuple[str, str, str, int], dt.datetime] = {}
+
+    async def run(self) -> None:
+        """Sweep until cancelled; whatever goes wrong, the next turn comes."""
+        while True:
+            try:
+                await self.turn()
+            except Exception:  # the store may be away: the next turn tries again
+                log.exception("sweep_failed")
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+            await self._clock.sleep(EVERY_S)
+
+    async def turn(self) -> int:
+        """One look; returns how many instances were woken. An instance is woken again only after a while, or when it has moved on."""
+        now = self._clock.now()
+        rows = await self._store.due(now, stuck_before=now - STUCK_AFTER)
+        self._woken = {key: at for key, at in self._woken.items() if now - at < AGAIN_AFTER}
+        sends = []
+        for row in rows:
+            name = (row.tenant, row.process, row.key, row.fence)
+            if name in self._woken:
+                continue
+            self._woken[name] = now
+            sends.append(self._engine.wake(row))
+        if sends:
+            try:
+                await self._store.commit(sends)
+                await self._publisher.publish_now(sends)
+            except Failure as failure:
+                log.warning("not_woken", why=str(failure), count=len(sends))
+        return len(sends)
