@@ -33,6 +33,7 @@ CASH_APPLICATION = Process(
         ask_each("show_in_crm", s.records, retry=PATIENT),
         tell("cash_applied", s.applied),
     ),
+    entity=s.entity,
     if_undone=s.not_applied,
     relates=s.orders,
     shows=s.shows,

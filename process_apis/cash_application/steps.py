@@ -142,6 +142,10 @@ def allocation_case(m: Memory) -> CaseDraft:
     )
 
 
+def entity(m: Memory) -> str:
+    return m.payment.entity
+
+
 def shows(m: Memory) -> CaseDraft:
     return CaseDraft(
         kind="payment", title=f"Payment {_title(m)}", amount=m.payment.amount.amount, currency=m.payment.amount.currency, document=m

@@ -24,6 +24,7 @@ ORDER_BOOKING = Process(
         ask("update_crm", s.won, retry=PATIENT),
         tell("order_booked", s.booked),
     ),
+    entity=s.entity,
     if_undone=s.rejected,
     shows=s.shows,
     owner="sales-operations",

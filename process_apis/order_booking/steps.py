@@ -199,6 +199,10 @@ def rejected(m: Memory, failure: FailureRecord) -> Event:
     return OrderRejected(order_id=m.order.id, quote_id=m.order.quote_id, reason=failure.detail)
 
 
+def entity(m: Memory) -> str:
+    return m.order.entity
+
+
 def shows(m: Memory) -> CaseDraft:
     order = m.order
     return CaseDraft(

@@ -58,6 +58,7 @@ def quote_approval(rules: Rules = RULES) -> Process:
             tell("quote_accepted", s.accepted),
             tell("book_order", s.book_order),
         ),
+        entity=s.entity,
         if_undone=s.rejected,
         shows=s.shows,
         owner="sales-operations",

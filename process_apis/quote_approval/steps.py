@@ -163,5 +163,9 @@ def signature_case(m: Memory) -> CaseDraft:
     return _case(m, "signature", "Signature awaited")
 
 
+def entity(m: Memory) -> str:
+    return m.quote.entity
+
+
 def shows(m: Memory) -> CaseDraft:
     return _case(m, "quote", "Quote")

@@ -110,6 +110,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     """A table. ``starts_on`` is the message that starts an instance (``also_on``: events that do so too), ``key`` its business key,
     ``begin`` its first memory.
 
+    ``entity(memory)`` is the legal entity whose connections are asked (without it: that of the message which starts the instance).
     ``if_undone(memory, failure)`` makes the event that is told when the instance is undone; ``relates(memory)`` names other
     instances, as (process, key), whose transactions this one also belongs to; ``shows(memory)`` gives the title and money for a case.
     """
@@ -123,6 +124,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     key: Callable[[Any], str]
     finish_within: dt.timedelta
     steps: tuple[Step, ...]
+    entity: Callable[[Any], str] | None = None
     if_undone: Callable[[Any, FailureRecord], Event] | None = None
     relates: Callable[[Any], Sequence[tuple[str, str]]] | None = None
     shows: Callable[[Any], CaseDraft]

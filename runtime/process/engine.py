@@ -117,7 +117,7 @@ class Engine:
             key=key,
             version=process.version,
             memory=msgspec.json.encode(memory),
-            entity=letter.entity,
+            entity=process.entity(memory) if process.entity else letter.entity,
             correlation_id=letter.correlation_id,
             traceparent=letter.traceparent,
             actor=letter.actor,
