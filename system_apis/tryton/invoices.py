@@ -81,14 +81,14 @@ class TrytonInvoice(msgspec.Struct, frozen=True, kw_only=True):
 
 # mapping --------------------------------------------------------------------------------------------------------------
 
+SETTLED: dict[str, InvoiceStatus] = {"draft": "draft", "validated": "draft", "paid": "paid", "cancelled": "void"}  # nothing is open
 _OUR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 
 
 def status_of(state: str, total: Decimal, open_amount: Decimal) -> InvoiceStatus:
     """Tryton's state in our words; a state that we do not know counts by what is still to be paid."""
-    known: dict[str, InvoiceStatus] = {"draft": "draft", "validated": "draft", "paid": "paid", "cancelled": "void"}
-    if state in known:
-        return known[state]
+    if state in SETTLED:
+        return SETTLED[state]
     if not open_amount:
         return "paid"
     return "partially_paid" if open_amount < total else "posted"
@@ -98,7 +98,7 @@ def invoice_of(found: TrytonInvoice, call: Call) -> Invoice:
     """An invoice of Tryton as ours."""
     currency, number = found.currency.code, found.number or ""
     due = [line.maturity_date for line in found.lines_to_pay if line.maturity_date]
-    open_amount = found.amount_to_pay if found.state == "posted" else Decimal(0)
+    open_amount = Decimal(0) if found.state in SETTLED else found.amount_to_pay
     return Invoice(
         id=number if _OUR_ID.fullmatch(number) else f"tryton-{found.id}",
         order_id=next((sale.reference for sale in found.sales if sale.reference), ""),

@@ -33,11 +33,11 @@ class Tables:
         found = self.simulation.get(model, str(record_id))
         if not found:
             raise UserError(f'You are trying to read records "{record_id}" of "{model}" that don\'t exist.')
-        return found
+        return {**MODELS[model], **found}  # a field that was lost is as good as never filled
 
     def all(self, model: str) -> list[Record]:
         """The records of a model, deleted ones left out."""
-        return [record for record in self.simulation.all(model) if record]
+        return [{**MODELS[model], **record} for record in self.simulation.all(model) if record]
 
     def create(self, model: str, values: Record) -> Record:
         """Make a record and what is made with it (``[["create", […]]]``)."""
@@ -49,14 +49,16 @@ class Tables:
         for field, steps in values.items():
             if _is_link(steps):
                 record[field] = self._linked(model, field, record_id, record.get(field) or [], steps)
-        return self.simulation.put(model, str(record_id), record)
+        self.simulation.put(model, str(record_id), record)
+        return self.get(model, record_id)
 
     def write(self, model: str, record: Record, values: Record) -> Record:
         """Change a record; the moment of the change is kept."""
         _check_fields(model, values)
         record_id = int(record["id"])
         linked = {f: self._linked(model, f, record_id, record.get(f) or [], v) for f, v in values.items() if _is_link(v)}
-        return self.simulation.put(model, str(record_id), {**record, **values, **linked, "write_date": pack(self._moment())})
+        self.simulation.put(model, str(record_id), {**record, **values, **linked, "write_date": pack(self._moment())})
+        return self.get(model, record_id)
 
     def delete(self, model: str, record: Record) -> None:
         """Take a record away: an empty one stays in its place."""
