@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp
 
+from canonical.failures import Misconfigured, Unavailable
 from gateway.compose import LAYERS, Gateway, Layer
 from gateway.context import Where
 from gateway.logs import configure_logs
@@ -32,15 +35,19 @@ async def migrate_store(settings: Settings) -> None:
     await migrate(settings.store_url)
 
 
-async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: bool) -> None:
-    """Serve HTTP until interrupted; with `works` this process is a worker, too. The embedded store migrates itself."""
+async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: bool, greeting: str = "") -> None:
+    """Serve HTTP until interrupted; with `works` this process is a worker, too. The embedded store migrates itself.
+
+    ``greeting`` is printed when requests are taken.
+    """
+    refuse_taken(settings.http.host, settings.http.port)
     configure_logs()
     if not settings.store.url:
         await migrate_store(settings)
     gateway = Gateway(settings)
     await gateway.start(works=works)
     try:
-        await _http(gateway.app(layers), settings.http.host, settings.http.port)
+        await _http(gateway.app(layers), settings.http.host, settings.http.port, greeting)
     finally:
         await gateway.stop()
 
@@ -61,7 +68,16 @@ async def work(settings: Settings) -> None:
         await gateway.stop()
 
 
-async def _http(app: Litestar | ASGIApp, host: str, port: int) -> None:
+def refuse_taken(host: str, *ports: int) -> None:
+    """Raises `Misconfigured` for a port on which something listens already."""
+    for port in ports:
+        try:
+            socket.create_server((host, port)).close()
+        except OSError as error:
+            raise Misconfigured("port_taken", f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port") from error
+
+
+async def _http(app: Litestar | ASGIApp, host: str, port: int, greeting: str) -> None:
     config = uvicorn.Config(
         app,
         host=host,
@@ -74,7 +90,20 @@ async def _http(app: Litestar | ASGIApp, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    await uvicorn.Server(config).serve()
+    await _Greeting(config, greeting).serve()
+
+
+class _Greeting(uvicorn.Server):
+    """A server that says hello when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._greeting:
+            typer.echo(self._greeting)
 
 
 class _Quiet(uvicorn.Server):
@@ -102,7 +131,7 @@ async def simulate(base_port: int, state: Path | None, webhooks: str) -> None:
 
 def _simulator(app: ASGIApp, port: int) -> uvicorn.Server:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         port=port,
         log_config=None,
         access_log=False,
@@ -116,17 +145,33 @@ def _simulator(app: ASGIApp, port: int) -> uvicorn.Server:
 def run_all(data: Path, port: int, base_port: int) -> int:
     """The simulators in a process of their own, the gateway in this one; until interrupted."""
     data.mkdir(parents=True, exist_ok=True)
+    refuse_taken("127.0.0.1", port, *(base_port + position for position in range(len(SIMULATORS))))
     command = [sys.executable, "-m", "gateway", "simulate", "--base-port", str(base_port), "--state", str(data / "simulators")]
     simulators = subprocess.Popen([*command, "--webhooks", f"http://127.0.0.1:{port}/webhooks"], env=dict(os.environ))  # noqa: S603 - our own program
     try:
         settings = Where(None, data, f"http://127.0.0.1:{base_port}", None, port).load()
-        typer.echo(welcome(settings, base_port, [s.name for s in SIMULATORS], development_token(settings, "developer", "", 12)))
-        asyncio.run(serve(settings, works=True))
+        text = welcome(settings, base_port, [s.name for s in SIMULATORS], development_token(settings, "developer", "", 12))
+        wait_for_simulators(simulators, base_port)
+        asyncio.run(serve(settings, works=True, greeting=text))
     finally:
-        simulators.terminate()
+        simulators.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             simulators.wait(5)
     return 0
+
+
+def wait_for_simulators(process: "subprocess.Popen[bytes]", base_port: int, *, within_s: float = 30.0) -> None:
+    """Returns when all of them take connections. Raises `Unavailable` when they end or take too long."""
+    until = time.monotonic() + within_s
+    for position in range(len(SIMULATORS)):
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", base_port + position), timeout=1).close()
+                break
+            except OSError as error:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise Unavailable("no_simulators", "the simulators did not start; their reason stands above") from error
+                time.sleep(0.05)
 
 
 def development_token(settings: Settings, subject: str, scope: str, hours: float) -> str:
