@@ -24,6 +24,7 @@ from system_apis.tryton.invoices import INVOICE
 
 MOVE = "account.move"
 PAY = "account.invoice.pay"
+MARK = "/"
 
 # wire shapes ----------------------------------------------------------------------------------------------------------
 
@@ -93,9 +94,10 @@ def entered_of(moves: list[Move], payment_id: str) -> Entered:
 
 
 def description_of(payment: Payment, correlation_id: str) -> str:
-    """Our payment id, the correlation id, and what Tryton has no field for."""
+    """Our payment id, a mark that ends it, the correlation id, and what Tryton has no field for; in one line, as Tryton wants it."""
     fee = f"fee {payment.fee}" if payment.fee else ""
-    return " ".join(part for part in (payment.id, correlation_id, fee, payment.payer, *payment.references) if part)[:250]
+    told = " ".join((payment.id, MARK, correlation_id, fee, payment.payer, *payment.references))
+    return " ".join(told.split())[:250]
 
 
 def rest_of(command: ApplyPayment) -> Money:
@@ -172,7 +174,7 @@ async def find_by_key(call: Call, command: ApplyPayment) -> PaymentApplied | Non
 
 
 async def _entered(books: Books, payment_id: str) -> Entered:
-    domain = [["description", "like", f"{payment_id} %"], ["company", "=", books.company]]
+    domain = [["description", "like", f"{payment_id} {MARK}%"], ["company", "=", books.company]]
     return entered_of(await books.rows(MOVE, domain, Move), payment_id)
 
 

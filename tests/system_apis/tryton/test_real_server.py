@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from canonical.customer import CheckCredit, EnsureCustomer
+from canonical.customer import CheckCredit, EnsureCustomer, TaxRegistration
 from canonical.failures import Failure, OutcomeUnknown, Rejected, Unavailable
 from canonical.invoice import FindOpenInvoices, FindPostedInvoices
 from canonical.item import FindItems
@@ -52,6 +52,15 @@ async def test_customer_is_recognised_under_another_code(world: World) -> None:
     known = world.customer()
     party = (await world.ask(EnsureCustomer(customer=known))).customer
     same = msgspec.structs.replace(world.customer(), legal_name=known.legal_name, email=known.email)
+    reply = await world.ask(EnsureCustomer(customer=same))
+    assert (reply.created, reply.customer) == (False, party)
+
+
+async def test_customer_is_recognised_by_tax_number(world: World) -> None:
+    """A party with the same tax number is the same customer, whatever it is called; the number may be written in many ways."""
+    known = world.customer(tax_registrations=(TaxRegistration(country="AT", number="ATU13585627"),))
+    party = (await world.ask(EnsureCustomer(customer=known))).customer
+    same = world.customer(tax_registrations=(TaxRegistration(country="AT", number="u 1358.5627"),))
     reply = await world.ask(EnsureCustomer(customer=same))
     assert (reply.created, reply.customer) == (False, party)
 
@@ -355,6 +364,17 @@ async def test_wrong_password_is_a_setting_to_mend(world: World) -> None:
         await stranger.ask(FindTaxRates())
     await stranger.bench.aclose()
     assert (refused.value.word, refused.value.code) == ("misconfigured", "login_refused")
+
+
+@pytest.mark.tryton
+async def test_invalid_tax_number_is_rejected(tryton: TrytonServer) -> None:
+    """A tax number whose check digit is wrong is refused by Tryton, and the refusal points at it."""
+    world = World(real_settings(tryton))
+    customer = world.customer(tax_registrations=(TaxRegistration(country="DE", number="DE123456789"),))
+    with pytest.raises(Rejected) as refused:
+        await world.ask(EnsureCustomer(customer=customer))
+    await world.bench.aclose()
+    assert (refused.value.code, refused.value.pointer) == ("tax_number_invalid", "/customer/tax_registrations")
 
 
 @pytest.mark.tryton

@@ -13,6 +13,7 @@ from canonical.customer import Address, Customer, TaxRegistration
 from canonical.failures import Failure, Misconfigured, Rejected
 from canonical.invoice import InvoicesFound
 from canonical.money import Money
+from canonical.payment import Payment
 from canonical.provenance import ExternalId
 from system_apis.connector import Call
 from system_apis.tryton.accounts import lines_of as account_lines
@@ -21,7 +22,7 @@ from system_apis.tryton.cursor import LOOK_BACK, Cursor, cursor_of
 from system_apis.tryton.customers import compact, searches, values_of
 from system_apis.tryton.failures import FAILURES
 from system_apis.tryton.invoices import TrytonInvoice, invoice_of, posted_events, status_of
-from system_apis.tryton.payments import Move, entered_of
+from system_apis.tryton.payments import Move, description_of, entered_of
 from system_apis.tryton.sales_order_lines import FixedTax, split, tax_line
 from system_apis.tryton.sales_orders import PaymentTerm, Sale
 from system_apis.tryton.settings import TrytonSettings
@@ -214,21 +215,36 @@ def test_entries_of_another_payment_do_not_count() -> None:
         {
             "id": 1,
             "state": "posted",
-            "description": "PAY_1 q2c-1",
+            "description": "PAY_1 / q2c-1",
             "origin": "account.invoice,7",
             "lines.": [{"id": 1, "debit": Decimal(5)}],
         },
         {
             "id": 2,
             "state": "posted",
-            "description": "PAYX1 q2c-1",
+            "description": "PAYX1 / q2c-1",
             "origin": "account.invoice,7",
             "lines.": [{"id": 2, "debit": Decimal(9)}],
         },
-        {"id": 3, "state": "draft", "description": "PAY_1 q2c-1", "origin": None, "lines.": [{"id": 3, "debit": Decimal(2)}]},
+        {"id": 3, "state": "draft", "description": "PAY_1 / q2c-1", "origin": None, "lines.": [{"id": 3, "debit": Decimal(2)}]},
     ]
     entered = entered_of(msgspec.convert(rows, list[Move]), "PAY_1")
     assert (dict(entered.by_invoice), entered.on_account, entered.drafts) == ({7: Decimal(5)}, Decimal(2), [3])
+
+
+def test_description_is_one_line_that_begins_with_the_payment() -> None:
+    """The description of an entry begins with our payment id and keeps fee, payer and references, whatever the bank has put there."""
+    received = Payment(
+        id="PAY_1",
+        entity="DE01",
+        source="bank_statement",
+        received_on=dt.date(2026, 2, 2),
+        amount=Money("5.00", "EUR"),
+        payer="MUSTER\nMASCHINENBAU",
+        references=("INV-1",),
+        fee=Money("0.10", "EUR"),
+    )
+    assert description_of(received, "q2c-1") == "PAY_1 / q2c-1 fee 0.10 EUR MUSTER MASCHINENBAU INV-1"
 
 
 def test_entry_on_account_balances() -> None:
