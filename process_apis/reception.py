@@ -152,7 +152,7 @@ class Reception:
             reason=command.reason,
             signature=command.signature,
         )
-        return await self._tell(event, "quote_approval", key, waiting[0])
+        return await self._tell(event, "quote_approval", key, waiting[0], f"{key}:{about}")
 
     async def decide_allocation(self, command: DecideAllocation) -> Accepted:
         """Hand an allocation to the payment that waits for it."""
@@ -175,7 +175,7 @@ class Reception:
         event = AllocationDecided(
             payment_id=command.payment_id, invoices=command.invoices, decided_by=current().actor or "somebody", note=command.note
         )
-        return await self._tell(event, "cash_application", command.payment_id, waiting[0])
+        return await self._tell(event, "cash_application", command.payment_id, waiting[0], command.payment_id)
 
     # -------------------------------------------------------------------------------------------------------------------
 
@@ -196,17 +196,6 @@ class Reception:
         now, context = self._house.clock.now(), current()
         correlation_id = context.correlation_id or new_correlation_id()
         context = msgspec.structs.replace(context, correlation_id=correlation_id, entity=about.entity)
-        record = IdempotencyRecord(
-            tenant=context.tenant,
-            scope=f"business:{process}",
-            key=key,
-            fingerprint=fingerprint,
-            status=202,
-            headers={},
-            body=correlation_id.encode(),
-            created_at=now,
-            expires_at=now + FOR_GOOD,
-        )
         row = Transaction(
             tenant=context.tenant,
             correlation_id=correlation_id,
@@ -223,7 +212,9 @@ class Reception:
             raise Conflict("correlation_id_reused", f"{correlation_id} names another transaction already", correlation_id)
         with working_in(context):
             try:
-                await self._house.write(PutIdempotency(record), PutTransaction(row), self._house.letter(command))
+                await self._house.write(
+                    self._record(process, key, fingerprint, correlation_id), PutTransaction(row), self._house.letter(command)
+                )
             except Duplicate:  # a twin was faster: answer as it was answered, or refuse
                 known = await self._known(process, key, fingerprint, key)
                 if known is None:
@@ -239,10 +230,35 @@ class Reception:
             raise Conflict("not_waiting", f"{key} does not wait for this decision; it is {row.status}", row.correlation_id)
         return row.correlation_id, row.memory
 
-    async def _tell(self, event: QuoteDecided | AllocationDecided, process: str, key: str, correlation_id: str) -> Accepted:
+    async def _tell(self, event: QuoteDecided | AllocationDecided, process: str, key: str, correlation_id: str, about: str) -> Accepted:
+        """Hand a decision on; what has been decided once is not decided again."""
+        fingerprint = _fingerprint(event)
+        accepted = Accepted(process=process, key=key, correlation_id=correlation_id)
+        if await self._known("decision", about, fingerprint, f"a decision on {key}") is not None:
+            return accepted
         with working_in(msgspec.structs.replace(current(), correlation_id=correlation_id)):
-            await self._house.tell(event)
-        return Accepted(process=process, key=key, correlation_id=correlation_id)
+            try:
+                await self._house.write(self._record("decision", about, fingerprint, correlation_id), self._house.news(event))
+            except Duplicate:
+                if await self._known("decision", about, fingerprint, f"a decision on {key}") is None:
+                    raise
+        return accepted
+
+    def _record(self, kind: str, key: str, fingerprint: str, correlation_id: str) -> PutIdempotency:
+        now = self._house.clock.now()
+        return PutIdempotency(
+            IdempotencyRecord(
+                tenant=current().tenant,
+                scope=f"business:{kind}",
+                key=key,
+                fingerprint=fingerprint,
+                status=202,
+                headers={},
+                body=correlation_id.encode(),
+                created_at=now,
+                expires_at=now + FOR_GOOD,
+            )
+        )
 
 
 def _fingerprint(content: msgspec.Struct) -> str:

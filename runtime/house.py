@@ -71,6 +71,10 @@ class House:
         """The write that sends a command, to be committed together with others."""
         return Send(self._address(command), envelope(command, _with_correlation(current()), now=self.clock.now()))
 
+    def news(self, event: Event) -> Send:
+        """The write that tells an event, to be committed together with others."""
+        return Send(EVERYONE, envelope(event, _with_correlation(current()), now=self.clock.now()))
+
     async def tell(self, event: Event, *, message_id: str = "") -> Envelope:
         """Tell an event to everyone who subscribed to it."""
         return await self._put(EVERYONE, event, message_id)

@@ -7,6 +7,7 @@ import msgspec
 
 from canonical.failures import Broken, Failure, FailureRecord
 from canonical.messages import Message, message_type
+from canonical.upcasts import lifted
 from runtime.context import Context
 from runtime.keys import new_message_id
 
@@ -55,8 +56,15 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             raise Broken(
                 "unknown_message_type", f"no noun page declares {self.type!r}", raw=bytes(self.body)[:4000].decode("utf-8", "replace")
             ) from None
-        opened: Message = decode(bytes(self.body), shape)
+        body = bytes(self.body) if self.wire_version == shape.wire_version else self._lifted(shape)
+        opened: Message = decode(body, shape)
         return opened
+
+    def _lifted(self, shape: type[Message]) -> bytes:
+        try:
+            return msgspec.json.encode(lifted(self.type, self.wire_version, shape.wire_version, decode(bytes(self.body), dict)))
+        except KeyError as error:
+            raise Broken("unknown_wire_version", str(error), raw=bytes(self.body)[:4000].decode("utf-8", "replace")) from error
 
 
 def envelope(

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from canonical.failures import Broken, Failure, FailureRecord
+from canonical.failures import Broken, Failure, FailureRecord, Unavailable
 from canonical.messages import Accepted, Command, Event, Message
 from runtime.bus.contract import EVERYONE, Address, Handler, Queue
 from runtime.bus.topology import process_queue
@@ -130,9 +130,7 @@ class Engine:
         started = _started(row)
         chain = Chain(row.tenant, row.correlation_id, row.process, key)
         unit: list[Write] = [Seen(process_queue(process.name), letter.id), StartInstance(row), AddLine(started), chain]
-        if name in self._in_work:
-            return
-        self._in_work.add(name)
+        self._take(name)
         try:
             await self._store.commit(unit)
             run = Run(process, row, memory, seq=1, clock=self.clock)
@@ -175,17 +173,23 @@ class Engine:
 
             await self._working((row.tenant, row.process, row.key), learn)
 
-    async def _working(self, name: tuple[str, str, str], work: Callable[[Run], Any]) -> None:
-        """Claim an instance and do something with it; stop quietly when another worker has taken it over."""
+    def _take(self, name: tuple[str, str, str]) -> None:
+        """Note that an instance is in work here. Raises `Unavailable` where it is already: what comes now has to come again."""
         if name in self._in_work:
-            return
+            raise Unavailable("in_work", f"{name[1]}/{name[2]} is in work at this moment", retry_after_s=1.0)
         self._in_work.add(name)
+
+    async def _working(self, name: tuple[str, str, str], work: Callable[[Run], Any]) -> None:
+        """Claim an instance and do something with it. Raises `Unavailable` when another worker has taken it over meanwhile."""
+        self._take(name)
         try:
             row = await self._store.claim(*name)
             if row is not None:
                 await work(await self._loaded(row))
-        except (Fenced, Duplicate) as lost:
-            log.info("taken_over", instance=f"{name[1]}/{name[2]}", why=str(lost))
+        except Duplicate as known:
+            log.info("known_already", instance=f"{name[1]}/{name[2]}", what=known.what)
+        except Fenced as lost:
+            raise Unavailable("taken_over", f"another worker has taken {name[1]}/{name[2]} over", retry_after_s=1.0) from lost
         finally:
             self._in_work.discard(name)
 
