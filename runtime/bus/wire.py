@@ -56,15 +56,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             raise Broken(
                 "unknown_message_type", f"no noun page declares {self.type!r}", raw=bytes(self.body)[:4000].decode("utf-8", "replace")
             ) from None
-        body = bytes(self.body) if self.wire_version == shape.wire_version else self._lifted(shape)
-        opened: Message = decode(body, shape)
+        opened: Message = decode(_present(self, shape), shape)
         return opened
-
-    def _lifted(self, shape: type[Message]) -> bytes:
-        try:
-            return msgspec.json.encode(lifted(self.type, self.wire_version, shape.wire_version, decode(bytes(self.body), dict)))
-        except KeyError as error:
-            raise Broken("unknown_wire_version", str(error), raw=bytes(self.body)[:4000].decode("utf-8", "replace")) from error
 
 
 def envelope(
@@ -85,6 +78,17 @@ def envelope(
         key=key or context.key,
         sent_at=now.isoformat(),
     )
+
+
+def _present(letter: Envelope, shape: type[Message]) -> bytes:
+    """The body in the present wire version of its class."""
+    body = bytes(letter.body)
+    if letter.wire_version == shape.wire_version:
+        return body
+    try:
+        return msgspec.json.encode(lifted(letter.type, letter.wire_version, shape.wire_version, decode(body, dict)))
+    except KeyError as error:
+        raise Broken("unknown_wire_version", str(error), raw=body[:4000].decode("utf-8", "replace")) from error
 
 
 def failure_envelope(failure: Failure, asked: Envelope, *, now: dt.datetime) -> Envelope:
