@@ -8,6 +8,7 @@ import structlog
 from canonical.failures import Failure
 from runtime.clock import Clock
 from runtime.house import Publisher
+from runtime.keys import new_message_id
 from runtime.process.engine import Engine
 from runtime.store.contract import Store
 
@@ -15,6 +16,7 @@ log = structlog.get_logger("q2c.sweep")
 
 EVERY_S = 0.5
 STUCK_AFTER = dt.timedelta(minutes=3)
+LEASE_FOR = dt.timedelta(seconds=3)  # of several workers one sweeps; another takes over when it is gone
 AGAIN_AFTER = dt.timedelta(seconds=30)
 
 
@@ -26,6 +28,7 @@ class Sweeper:
         self._engine = engine
         self._publisher = publisher
         self._clock = clock
+        self._holder = new_message_id()
         self._woken: dict[tuple[str, str, str, int], dt.datetime] = {}
 
     async def run(self) -> None:
@@ -44,6 +47,8 @@ class Sweeper:
     async def turn(self) -> int:
         """One look; returns how many instances were woken. An instance is woken again only after a while, or when it has moved on."""
         now = self._clock.now()
+        if not await self._store.lease("sweep", self._holder, slots=1, until=now + LEASE_FOR, now=now):
+            return 0
         rows = await self._store.due(now, stuck_before=now - STUCK_AFTER)
         self._woken = {key: at for key, at in self._woken.items() if now - at < AGAIN_AFTER}
         sends = []

@@ -11,8 +11,8 @@ from runtime.bus.wire import Envelope, envelope
 from runtime.clock import Clock
 from runtime.context import Context
 from runtime.house import House
-from runtime.keys import message_id_for, new_correlation_id
-from runtime.store.contract import MarkReceived, Received, Seen, Send, SetCursor, Write
+from runtime.keys import message_id_for, new_correlation_id, new_message_id
+from runtime.store.contract import Duplicate, MarkReceived, Received, Seen, Send, SetCursor, Write
 from system_apis.connector import Poll, Translated
 from system_apis.desk import Connection, Desk
 from system_apis.webhooks import Translate
@@ -70,6 +70,10 @@ class Intake:
             await self._house.commit([*told, *await self._told(connection, new), SetCursor(name, moved)])
         return len(new)
 
+    async def may_poll(self, name: str, holder: str, until: dt.datetime, now: dt.datetime) -> bool:
+        """Whether this worker is the one that polls until then."""
+        return await self._house.store.lease(name, holder, slots=1, until=until, now=now)
+
     async def tell(self, connection: Connection, found: Sequence[Translated]) -> int:
         """Tell events that came as a file; returns how many of them were new."""
         new = [t for t in found if not await self._house.store.seen(INTAKE, _message_id(connection, t))]
@@ -104,6 +108,7 @@ class Poller:
         self._desk = desk
         self._intake = intake
         self._clock = clock
+        self._holder = new_message_id()
         self._next_at: dict[str, dt.datetime] = {}
 
     async def turn(self) -> int:
@@ -114,9 +119,14 @@ class Poller:
                 name, now = f"{connection.name}/{poll.name}", self._clock.now()
                 if self._next_at.get(name, now) > now:
                     continue
-                self._next_at[name] = now + dt.timedelta(seconds=connection.poll_every_s or poll.every_s)
+                every = dt.timedelta(seconds=connection.poll_every_s or poll.every_s)
+                self._next_at[name] = now + every
                 try:
-                    told += await self._intake.poll(connection, poll)
+                    # of several workers one polls in each interval
+                    if await self._intake.may_poll(f"poll:{connection.tenant}/{name}", self._holder, now + every, now):
+                        told += await self._intake.poll(connection, poll)
+                except Duplicate:
+                    log.info("polled_by_another", poll=name)
                 except Failure as failure:
                     log.warning("poll_failed", poll=name, why=str(failure))
         return told
