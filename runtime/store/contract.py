@@ -4,13 +4,14 @@
 2.  (tenant, process, key) of an instance is unique: a second `StartInstance` raises `Duplicate("instance")`.
 3.  `SaveInstance` is refused with `Fenced` unless the stored fence equals the one that the writer holds; `claim` raises the fence.
 4.  `Seen` with a (consumer, message id) that is known raises `Duplicate("message")`.
-5.  `PutIdempotency` with a known scope and key raises `Duplicate("idempotency")`; the first record stays.
+5.  `PutIdempotency` with a known scope and key raises `Duplicate("idempotency")`; the first record stays until it has expired.
 6.  A unit that is refused leaves the other units of the same commit untouched.
 7.  `unsent` gives outbox rows whatever the order in which their transactions committed: a late one is not skipped.
 8.  What is read was committed; a read inside no unit sees the units that were committed before it began.
 9.  Text with NUL characters is refused with `Rejected`, not with a database error.
 10. Amounts come back exactly as they were put in.
-11. An effect moves only along: planned → sent → confirmed | refused | uncertain → confirmed | refused; confirmed → compensated.
+11. What is certain stays: a confirmed effect becomes compensated or nothing else (`Fenced`), a compensated one nothing at all. Before that
+    an effect moves freely among planned, sent, uncertain and refused, for after a clear no it may be sent again.
 12. The journal is append-only: (tenant, process, key, seq) is unique and a line never changes.
 13. Two claims of one due instance at the same time: one wins.
 """
@@ -38,7 +39,7 @@ class Duplicate(Exception):
 
 
 class Fenced(Exception):
-    """Another worker has taken the instance over."""
+    """Another worker has taken the instance over, or has settled the effect."""
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -327,12 +328,18 @@ class Store(Protocol):
     """See the promises above. All moments are UTC and aware; `now` is handed in by the caller."""
 
     async def start(self) -> None:
-        """Connect and check that the schema is the one that this release wants; raises `Misconfigured` with what to do otherwise."""
+        """Connect and check that the schema is the one that this release wants; raises `Misconfigured` with what to do otherwise, and
+        `Unavailable` where there is no connection.
+        """
         ...
 
     async def stop(self) -> None: ...
 
-    async def commit(self, unit: Unit) -> None: ...
+    async def commit(self, unit: Unit) -> None:
+        """Returns when the unit is durable. Beside the refusals of the promises it raises `Unavailable` where the unit is certainly not
+        written, and `OutcomeUnknown` where the database broke off within the commit and did not come back to say.
+        """
+        ...
 
     async def instance(self, tenant: str, process: str, key: str) -> Instance | None: ...
 
@@ -343,7 +350,7 @@ class Store(Protocol):
         ...
 
     async def claim(self, tenant: str, process: str, key: str) -> Instance | None:
-        """Take an instance over: raises its fence by one and returns it as it then stands; None where there is none."""
+        """Take an instance over: raises its fence by one, touches it, and returns it as it then stands; None where there is none."""
         ...
 
     async def waiting_for(self, tenant: str, event_key: str) -> tuple[Instance, ...]:
@@ -351,7 +358,7 @@ class Store(Protocol):
         ...
 
     async def due(self, now: dt.datetime, *, stuck_before: dt.datetime, limit: int = 100) -> tuple[Instance, ...]:
-        """Instances whose due time has come, and running or undoing ones untouched since `stuck_before`."""
+        """Instances whose due time has come, and running or undoing ones without a due time that are untouched since `stuck_before`."""
         ...
 
     async def journal(self, tenant: str, process: str, key: str) -> tuple[JournalLine, ...]: ...
@@ -431,7 +438,7 @@ class Store(Protocol):
     # Leases hold rate and concurrency limits across workers.
 
     async def lease(self, name: str, holder: str, *, slots: int, until: dt.datetime, now: dt.datetime) -> bool:
-        """Take one of the slots of a budget; expired ones are free. False where none is left."""
+        """Take one of the slots of a budget, or keep the one that the holder has; expired ones are free. False where none is left."""
         ...
 
     async def release(self, name: str, holder: str) -> None: ...
