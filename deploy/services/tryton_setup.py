@@ -3,8 +3,9 @@
 usage: tryton_setup.py CONFIGURATION DATABASE FACTS
 
 It goes through proteus, Tryton's own client library, as a consultant would through the screens: company, chart of accounts, fiscal
-years, tax, payment term and method, products, and a key for the REST interface. What callers need to know about the result (ids,
-codes, the key) is written to FACTS as JSON. Amounts are made-up; the codes are those that the tests order.
+years, taxes, payment terms and method, products with their stock, a customer, and a key for the REST interface. What callers need to
+know about the result (ids, codes, the key) is written to FACTS as JSON. Amounts are made-up; the codes are those that the tests order,
+and the catalogue is that of the simulated vendors, so that an entity may be bound to this server beside them.
 """
 
 import json
@@ -17,23 +18,32 @@ from typing import Any
 from proteus import Model, Wizard
 from proteus import config as proteus_config
 
-COMPANY = "Q2C Instruments GmbH"
+COMPANY = "Northwind Software GmbH"
 CHART = "account.account_template_root_en"  # the small general chart that Tryton ships
 FISCAL_YEARS = range(2025, 2031)
 CLOSED_MONTH = date(2025, 1, 1)  # so that a posting into a closed period can be refused
 USD_PER_EUR = Decimal("1.10")  # since the first day; a round number that is easy to check by hand
 VAT_RATE = Decimal("0.19")
+EXTERNAL_TAX = "Q2C external tax"  # books the tax that a tax engine has calculated: so many times a cent
+TERM_DAYS = (14, 30, 60)
 
-# code: name, type, list price in EUR, taxed
-PRODUCTS = {
-    "SUB-TEAM": ("Team subscription, per seat and month", "service", "49.00", False),
-    "SUB-ENT": ("Enterprise subscription, per seat and month", "service", "99.00", False),
-    "USE-API": ("API calls, per thousand", "service", "0.40", False),
-    "SVC-ONB": ("Onboarding, fixed price", "service", "2500.00", False),
-    "SVC-DAY": ("Consulting, per day", "service", "1200.00", False),
-    "HW-GW": ("Gateway device", "goods", "390.00", False),
-    "SVC-DAY-DE": ("Consulting, per day, domestic", "service", "1200.00", True),
+# code: name, type, list price in EUR (none: not sold in EUR), taxed, active
+PRODUCTS: dict[str, tuple[str, str, str | None, bool, bool]] = {
+    "SUB-TEAM": ("Team plan, per seat and month", "service", "42.00", False, True),
+    "SUB-ENT": ("Enterprise plan, per seat and month", "service", "82.00", False, True),
+    "SUB-ENT3": ("Enterprise plan, three years", "service", None, False, True),
+    "SUB-OLD": ("Legacy plan", "service", "28.00", False, False),
+    "USE-API": ("API calls, per thousand", "service", "0.0320", False, True),
+    "USE-STO": ("Storage, per GB and month", "service", "0.1100", False, True),
+    "SVC-ONB": ("Onboarding day", "service", "1450.00", False, True),
+    "SVC-ARC": ("Architect day", "service", "1980.00", False, True),
+    "SVC-DAY-DE": ("Consulting, per day, domestic", "service", "1200.00", True, True),
+    "HW-GW": ("Edge gateway device", "goods", "920.00", False, True),
+    "HW-RACK": ("Rack mount kit", "goods", "110.00", False, True),
+    "LIC-PERP": ("Perpetual add-on licence", "service", "4600.00", False, True),
 }
+STOCK = {"HW-GW": 250, "HW-RACK": 3}
+CUSTOMER_CODE, CUSTOMER, CUSTOMER_EMAIL = "C-MUSTER", "Muster Maschinenbau GmbH", "rechnung@muster.example"
 
 
 def one(model: str, *domain: Any) -> Any:
@@ -120,19 +130,32 @@ def close_period(first_day: date) -> str:
     return str(period.name)
 
 
-def add_tax(accounts: dict[str, Any]) -> Any:
-    """German VAT on sales."""
-    tax = Model.get("account.tax")(name="VAT 19 %", description="VAT 19 %", type="percentage", rate=VAT_RATE)
-    tax.invoice_account = tax.credit_note_account = accounts["tax"]
-    tax.save()
-    return tax
+def add_taxes(accounts: dict[str, Any]) -> Any:
+    """German VAT on sales, and the tax by which calculated tax is booked; gives the first."""
+    vat = Model.get("account.tax")(name="VAT 19 %", description="VAT 19 %", type="percentage", rate=VAT_RATE)
+    calculated = Model.get("account.tax")(name=EXTERNAL_TAX, description="Tax", type="fixed", amount=Decimal("0.01"))
+    for tax in (vat, calculated):
+        tax.invoice_account = tax.credit_note_account = accounts["tax"]
+        tax.save()
+    return vat
 
 
-def add_payment(accounts: dict[str, Any]) -> tuple[Any, Any]:
-    """The payment term (30 days) of orders, and the method by which the wizard of an invoice takes money in."""
-    term = Model.get("account.invoice.payment_term")(name="30 days")
-    term.lines.new(type="remainder").relativedeltas.new(days=30)
-    term.save()
+def add_currency_exchange() -> None:
+    """Where the differences go when an invoice in a foreign currency is paid at another rate."""
+    configuration = Model.get("account.configuration")(1)
+    configuration.currency_exchange_journal = one("account.journal", ("type", "=", "write-off"))
+    result = account("type.statement", "income")
+    configuration.currency_exchange_credit_account = configuration.currency_exchange_debit_account = result
+    configuration.save()
+
+
+def add_payment(accounts: dict[str, Any]) -> tuple[dict[int, Any], Any]:
+    """The payment terms of orders, by days, and the method by which the wizard of an invoice takes money in."""
+    terms = {}
+    for days in TERM_DAYS:
+        terms[days] = Model.get("account.invoice.payment_term")(name=f"{days} days")
+        terms[days].lines.new(type="remainder").relativedeltas.new(days=days)
+        terms[days].save()
     method = Model.get("account.invoice.payment.method")(
         name="Bank transfer",
         journal=one("account.journal", ("type", "=", "cash")),
@@ -140,7 +163,7 @@ def add_payment(accounts: dict[str, Any]) -> tuple[Any, Any]:
         credit_account=accounts["cash"],
     )
     method.save()
-    return term, method
+    return terms, method
 
 
 def add_products(accounts: dict[str, Any], tax: Any) -> tuple[dict[bool, Any], dict[str, int]]:
@@ -154,12 +177,34 @@ def add_products(accounts: dict[str, Any], tax: Any) -> tuple[dict[bool, Any], d
         category.save()
         categories[taxed] = category
     unit, products = one("product.uom", ("name", "=", "Unit")), {}
-    for code, (name, kind, price, taxed) in PRODUCTS.items():
+    for code, (name, kind, price, taxed, active) in PRODUCTS.items():
         template = Model.get("product.template")(name=name, code=code, type=kind, default_uom=unit, salable=True)
-        template.list_price, template.account_category = Decimal(price), categories[taxed]
+        template.list_price, template.account_category = Decimal(price) if price else None, categories[taxed]
         template.save()
         products[code] = template.products[0].id
+        if not active:
+            template.active = False
+            template.save()
     return categories, products
+
+
+def add_stock(products: dict[str, int]) -> None:
+    """What is in the warehouse, counted on the first day."""
+    inventory = Model.get("stock.inventory")(location=one("stock.location", ("code", "=", "STO")), date=date(FISCAL_YEARS[0], 1, 1))
+    for code, count in STOCK.items():
+        inventory.lines.new(product=Model.get("product.product")(products[code]), quantity=count)
+    inventory.save()
+    inventory.click("confirm")
+
+
+def add_customer() -> None:
+    """A customer who was there before anybody booked."""
+    party = Model.get("party.party")(name=CUSTOMER, code=CUSTOMER_CODE)
+    (address,) = party.addresses or [party.addresses.new()]
+    address.street, address.postal_code, address.city = "Werkstraße 1\nDE", "70173", "Stuttgart"
+    address.invoice = address.delivery = True
+    party.contact_mechanisms.new(type="email", value=CUSTOMER_EMAIL)
+    party.save()
 
 
 def set_up(config: Any) -> dict[str, object]:
@@ -168,16 +213,19 @@ def set_up(config: Any) -> dict[str, object]:
     accounts = add_chart(company, config)
     for year in FISCAL_YEARS:
         add_fiscal_year(year, company)
-    tax = add_tax(accounts)
-    term, method = add_payment(accounts)
+    tax = add_taxes(accounts)
+    add_currency_exchange()
+    terms, method = add_payment(accounts)
     categories, products = add_products(accounts, tax)
+    add_stock(products)
+    add_customer()
     key = Model.get("res.user.application")(user=Model.get("res.user")(config.user), application="rest")
     key.save()
     return {
         "company_id": company.id,
         "currency_ids": {record.code: record.id for record in Model.get("currency.currency").find([])},
         "application_key": key.key,
-        "payment_term_id": term.id,
+        "payment_term_id": terms[30].id,
         "payment_method_id": method.id,
         "account_category_id": categories[False].id,
         "account_category_taxed_id": categories[True].id,

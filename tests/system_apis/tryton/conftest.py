@@ -44,6 +44,5 @@ async def world(server: TrytonServer | None, simulation: Simulation) -> AsyncIte
             await world.bench.aclose()
         return
     world = World(real_settings(server))
-    await world.prepare()
     yield world
     await world.bench.aclose()

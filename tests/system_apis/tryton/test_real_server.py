@@ -381,7 +381,6 @@ async def test_invalid_tax_number_is_rejected(tryton: TrytonServer) -> None:
 async def test_server_that_is_down_is_unavailable(tryton: TrytonServer) -> None:
     """While the server is down a write is `Unavailable`, for certainly nothing was done; after a restart it goes through."""
     world = World(real_settings(tryton))
-    await world.prepare()
     command = await world.order()
     tryton.kill()
     try:

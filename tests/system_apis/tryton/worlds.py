@@ -35,19 +35,6 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True):
     total_amount: Decimal
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A tax account, or a party's balance."""
-
-    id: int
-    invoice_account: int | None = None
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Any record."""
-
-    id: int
-
-
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What a party owes."""
 
@@ -91,20 +78,6 @@ class World:
 
     async def find(self, command: Any, key: str = "process/K-1/step") -> Any:
         return await self.bench.find(command, key, entity=ENTITY)
-
-    async def prepare(self) -> None:
-        """What the ERP's administrator does once: the tax for calculated tax, the accounts for currency differences."""
-        name = self.settings.external_tax
-        if await self.books.rows("account.tax", [["name", "=", name]], Account):
-            return
-        (other, *_) = await self.books.rows("account.tax", [["type", "=", "percentage"]], Account)
-        accounts = {"invoice_account": other.invoice_account, "credit_note_account": other.invoice_account}
-        fixed = {"name": name, "description": "Tax", "type": "fixed", "amount": Decimal("0.01"), "company": self.books.company}
-        await self.books.create("account.tax", {**fixed, **accounts})
-        (journal, *_) = await self.books.rows("account.journal", [["type", "=", "write-off"]], Record)
-        (result, *_) = await self.books.rows("account.account", [["type.statement", "=", "income"], ["closed", "!=", True]], Record)
-        exchange = {f"currency_exchange_{side}_account": result.id for side in ("credit", "debit")}
-        await self.books.write("account.configuration", [1], {"currency_exchange_journal": journal.id, **exchange})
 
     def customer(self, **more: Any) -> Customer:
         customer_id = fresh("C")
