@@ -28,7 +28,8 @@ from runtime.bus.embedded import EmbeddedBus
 from runtime.bus.rabbit import RabbitBus
 from runtime.clock import Clock, SystemClock
 from runtime.house import House
-from runtime.process.engine import Engine, routes
+from runtime.process.engine import Engine
+from runtime.process.layout import routes
 from runtime.store.contract import Store
 from runtime.store.engine import open_store
 from runtime.store.relay import Relay

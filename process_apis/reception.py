@@ -172,6 +172,7 @@ class Reception:
             if part.amount.number <= 0 or part.amount > open_amounts[part.invoice_id] or part.amount > rest:
                 raise Rejected("amount_too_large", f"{part.amount} is more than is open or left", pointer=f"{pointer}/amount")
             rest = rest - part.amount
+            open_amounts[part.invoice_id] = open_amounts[part.invoice_id] - part.amount  # an invoice may be named twice
         event = AllocationDecided(
             payment_id=command.payment_id, invoices=command.invoices, decided_by=current().actor or "somebody", note=command.note
         )

@@ -15,8 +15,9 @@ from runtime.bus.wire import Envelope, envelope, failure_envelope
 from runtime.clock import Clock
 from runtime.process.asking import Asker
 from runtime.process.declare import Process
-from runtime.process.engine import Engine, queues
+from runtime.process.engine import Engine
 from runtime.process.inquiry import Inquiry, inquire
+from runtime.process.layout import queues
 
 log = structlog.get_logger("q2c.worker")
 

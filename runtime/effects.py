@@ -14,6 +14,7 @@ from canonical.failures import Failure, FailureRecord, Misconfigured, OutcomeUnk
 from canonical.messages import Command, Event
 from runtime.clock import Clock
 from runtime.context import Context
+from runtime.keys import new_message_id
 from runtime.process.asking import Answer
 from runtime.store.contract import Effect, EffectState, PutEffect, Store
 
@@ -40,23 +41,23 @@ class EffectsLedger:
 
     async def perform(self, attempt: Attempt, context: Context) -> Answer:
         """The reply of the write, made now or earlier. Raises one of the six failures; the ledger then says how far it came."""
-        known = await self._store.effect(context.tenant, context.key)
-        if known is not None and known.state in {"confirmed", "compensated"}:
-            reply = msgspec.json.decode(known.reply, type=attempt.command.reply_type())
-            return Answer(reply, attempt.connection)
         if attempt.handle:
-            return await self._send(attempt, context, known)
+            return await self._send(attempt, context)
         now = self._clock.now()
         until = now + dt.timedelta(seconds=LOCK_S)
-        holder = f"{context.key}@{id(attempt)}"
-        if not await self._store.lease(f"effect:{context.tenant}:{context.key}", holder, slots=1, until=until, now=now):
+        lock, holder = f"effect:{context.tenant}:{context.key}", new_message_id()
+        if not await self._store.lease(lock, holder, slots=1, until=until, now=now):
             raise OutcomeUnknown("in_flight", "another worker is sending this very write", retry_after_s=2.0)
         try:
-            return await self._send(attempt, context, known)
+            return await self._send(attempt, context)
         finally:
-            await self._store.release(f"effect:{context.tenant}:{context.key}", holder)
+            await self._store.release(lock, holder)
 
-    async def _send(self, attempt: Attempt, context: Context, known: Effect | None) -> Answer:
+    async def _send(self, attempt: Attempt, context: Context) -> Answer:
+        # looked up under the lock: what another worker has sent in the meantime must be seen
+        known = await self._store.effect(context.tenant, context.key)
+        if known is not None and known.state in {"confirmed", "compensated"}:
+            return Answer(msgspec.json.decode(known.reply, type=attempt.command.reply_type()), attempt.connection)
         if known is not None and known.state != "refused" and known.attempts and attempt.find is not None:
             found = await self._found(attempt, known)
             if found is not None:
@@ -74,7 +75,7 @@ class EffectsLedger:
     async def _found(self, attempt: Attempt, known: Effect) -> Event | None:
         settled_at = (known.sent_at or known.updated_at) + attempt.settles_in
         rest_s = (settled_at - self._clock.now()).total_seconds()
-        if known.state == "uncertain" and rest_s > 0:
+        if known.state in {"sent", "uncertain"} and rest_s > 0:
             raise OutcomeUnknown("settling", f"{attempt.connection} may still be at it; looking in {rest_s:.0f} s", retry_after_s=rest_s)
         return await attempt.find() if attempt.find is not None else None
 

@@ -119,11 +119,15 @@ def _names(text: str, invoice: Invoice) -> bool:
 
 
 def _mentions(text: str, number: str) -> bool:
-    """Whether a number stands in a text by itself, whatever separators a bank has put into it or dropped."""
-    characters = re.sub(r"[^A-Za-z0-9]", "", number)
-    if len(characters) < 4 or not any(c.isdigit() for c in characters):
+    """Whether a number stands in a text by itself, whatever separators a bank has put between its parts or dropped.
+
+    A number that is nothing but digits has to stand there as it is: "10.00" and "1 000.00" are amounts, not invoice 1000.
+    """
+    parts = re.findall(r"[A-Za-z]+|[0-9]+", number)
+    if len("".join(parts)) < 4 or not any(part.isdigit() for part in parts):
         return False
-    pattern = r"[\s./_-]*".join(map(re.escape, characters))
+    digits_alone, in_parts = rf"(?<!\d[.,]){parts[0]}(?![.,]\d)", r"[\s./_-]*".join(r"\s*".join(part) for part in parts)
+    pattern = digits_alone if len(parts) == 1 else in_parts
     return re.search(rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])", text, re.IGNORECASE) is not None
 
 

@@ -17,6 +17,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     discount_max: Percent = Percent("15")
     margin_min: Percent = Percent("40")
 
+    def __post_init__(self) -> None:
+        for currency, amount in self.amount_max.items():
+            Money(amount, currency)
+
 
 RULES = Rules()
 

@@ -156,6 +156,22 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys([*asked, *(command for command in undoing if command is not None)]))
 
 
+def missing_table(name: str, version: int) -> Process:
+    """Stands in for a table that this release does not have, so that its instances can be parked with a reason."""
+    draft = CaseDraft(kind=name, title=f"{name}, version {version}")
+    return Process(
+        name=name,
+        version=version,
+        starts_on=Message,
+        memory=msgspec.Struct,
+        begin=lambda message: message,
+        key=str,
+        finish_within=dt.timedelta(0),
+        steps=(),
+        shows=lambda _: draft,
+    )
+
+
 def _returns(function: Callable[..., Any]) -> Any:
     return getattr(function, "__annotations__", {}).get("return")
 

@@ -5,30 +5,31 @@ parked with its reason and a case; nothing is dropped.
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import structlog
 
-from canonical.failures import Broken, Failure, FailureRecord, Unavailable
-from canonical.messages import Accepted, Command, Event, Message
-from runtime.bus.contract import EVERYONE, Address, Handler, Queue
+from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
+from canonical.messages import Command, Event, Message
+from runtime.bus.contract import EVERYONE, Address, Handler
 from runtime.bus.topology import process_queue
-from runtime.bus.wire import Envelope, envelope
+from runtime.bus.wire import Envelope
 from runtime.clock import Clock
 from runtime.context import working_in
 from runtime.house import Publisher
-from runtime.keys import new_message_id
 from runtime.process import failing, performing, undoing
 from runtime.process.asking import Asker
-from runtime.process.declare import Process, Wait
+from runtime.process.declare import Process, Wait, missing_table
+from runtime.process.layout import Continue, routes, waking
 from runtime.process.run import Run
 from runtime.store.contract import (
     ENDED,
-    AddLine,
     Chain,
     Duplicate,
+    Effect,
     Fenced,
     Instance,
     JournalLine,
@@ -36,18 +37,22 @@ from runtime.store.contract import (
     Send,
     StartInstance,
     Store,
-    Write,
 )
 
 log = structlog.get_logger("q2c.process")
 
+Name = tuple[str, str, str]  # tenant, process, key
 
-class Continue(Command[Accepted], frozen=True, kw_only=True):
-    """Bring an instance back to work: its time has come, or a person wants it tried again."""
 
-    port = "runtime"
-    process: str
-    key: str
+class NotKept(Exception):
+    """The store did not take what an instance has learned: nothing of it counts, and the message that led to it is to come again."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = Unavailable(failure.code, failure.detail) if isinstance(failure, OutcomeUnknown) else failure
+
+
+LOST = (Fenced, Duplicate, NotKept)
 
 
 class Engine:
@@ -69,7 +74,7 @@ class Engine:
         self.asker = asker
         self.clock = clock
         self.jitter = jitter
-        self._in_work: set[tuple[str, str, str]] = set()
+        self._in_work: set[Name] = set()
         self._routes = routes(self.newest)
 
     @property
@@ -80,6 +85,8 @@ class Engine:
             if process.name not in by_name or process.version > by_name[process.name].version:
                 by_name[process.name] = process
         return tuple(by_name.values())
+
+    # messages ----------------------------------------------------------------------------------------------------------
 
     def handler(self, process: Process) -> Handler:
         """What the bus calls for each message on the process's queue."""
@@ -99,22 +106,20 @@ class Engine:
         return handle
 
     async def go_on(self, tenant: str, process: str, key: str) -> None:
-        """Take an instance over and run it from its journal, unless it has ended, waits for something else, or is in work here."""
-        name = (tenant, process, key)
-        row = await self._store.instance(*name)
-        if row is None or row.status in ENDED or row.status == "parked" or name in self._in_work:
-            return
-        if row.due_at is not None and row.due_at > self.clock.now():
-            return
-        await self._working(name, self._resume)
+        """Take an instance over and run it from its journal, unless it has ended, is parked, or its time has not come."""
+        row = await self._store.instance(tenant, process, key)
+        if row is not None and self._may_go_on(row):
+            await self._working((tenant, process, key), self._resume)
+
+    def _may_go_on(self, row: Instance) -> bool:
+        return row.status not in (*ENDED, "parked") and (row.due_at is None or row.due_at <= self.clock.now())
 
     async def _start(self, process: Process, letter: Envelope, message: Message) -> None:
-        key, now = process.key(message), self.clock.now()
-        memory = process.begin(message)
+        now, memory = self.clock.now(), process.begin(message)
         row = Instance(
             tenant=letter.tenant,
             process=process.name,
-            key=key,
+            key=process.key(message),
             version=process.version,
             memory=msgspec.json.encode(memory),
             entity=process.entity(memory) if process.entity else letter.entity,
@@ -126,112 +131,142 @@ class Engine:
             created_at=now,
             updated_at=now,
         )
-        name = (row.tenant, row.process, row.key)
-        started = _started(row)
-        chain = Chain(row.tenant, row.correlation_id, row.process, key)
-        unit: list[Write] = [Seen(process_queue(process.name), letter.id), StartInstance(row), AddLine(started), chain]
-        self._take(name)
-        try:
-            await self._store.commit(unit)
-            run = Run(process, row, memory, seq=1, clock=self.clock)
-            run.related.update(process.relates(memory) if process.relates else ())
-            await self._run(run)
-        except Duplicate as known:
-            log.info("start_repeated", instance=f"{process.name}/{key}", known=known.what)
-            self._in_work.discard(name)
-            await self._store.commit([chain])
-            await self.go_on(*name)
-        except Fenced:
-            log.info("taken_over", instance=f"{process.name}/{key}")
-        finally:
-            self._in_work.discard(name)
+        run = Run(process, row, memory, seq=0, clock=self.clock)
+        run.line("started", "", asked=row.started_by)
+        run.related.update(process.relates(memory) if process.relates else ())
+        chain = Chain(row.tenant, row.correlation_id, row.process, row.key)
+        with self._taken((row.tenant, row.process, row.key)):
+            try:
+                await self._store.commit([Seen(process_queue(process.name), letter.id), StartInstance(row), *run.take_lines(), chain])
+            except Duplicate as known:
+                log.info("start_repeated", instance=run.name, known=known.what)
+            else:
+                await self._guarded(run.name, self._run(run))
+                return
+        await self._store.commit([chain])
+        await self.go_on(row.tenant, row.process, row.key)
 
     async def _arrived(self, process: Process, letter: Envelope, event: Event) -> None:
-        waits = [s for s in process.steps if isinstance(s, Wait) and s.event is type(event)]
+        """Tell an event to the instances that wait for it; each learns from the same letter once."""
+        waits = [step for step in process.steps if isinstance(step, Wait) and step.event is type(event)]
         if not waits:
             raise Broken("misaddressed", f"{process.name} does not wait for {letter.type}")
-        event_key = f"{type(event).__name__}:{waits[0].event_key(event)}"
-        consumer = process_queue(process.name)
-        if await self._store.seen(consumer, letter.id):
-            return
-        rows = await self._store.waiting_for(letter.tenant, event_key)
-        if not rows:
-            raise Broken("nobody_waits", f"no instance of {process.name} waits for {event_key}")
+        queue = process_queue(process.name)
+        seen = await self._store.seen(queue, letter.id)
+        keys = list(dict.fromkeys(f"{type(event).__name__}:{step.event_key(event)}" for step in waits))
+        rows = [row for key in keys for row in await self._store.waiting_for(letter.tenant, key) if row.process == process.name]
+        if not rows and not seen:
+            raise Broken("nobody_waits", f"no instance of {process.name} waits for {', '.join(keys)}")
         for row in rows:
+            marks = [Seen(f"{queue}/{row.key}", letter.id), *([] if seen else [Seen(queue, letter.id)])]
+            if not await self._working((row.tenant, row.process, row.key), self._learning(letter, event, row.waiting_for, marks)):
+                raise Unavailable("taken_over", f"{row.process}/{row.key} was taken over before it could learn from {letter.type}")
+            seen = True
 
-            async def learn(run: Run) -> None:
-                step = run.process.steps[run.instance.position]
-                if run.instance.waiting_for != event_key or not isinstance(step, Wait):
-                    return
-                run.writes.append(Seen(consumer, letter.id))
-                if step.case is not None:
-                    run.close_case(step.case(run.memory), step.name, f"{type(event).__name__} by {letter.actor or 'the system'}")
-                run.line("wait", step.name, answered=type(event).__name__)
-                run.become("running")
-                run.forward(step.learn(run.memory, event))
-                await self._run(run)
+    def _learning(self, letter: Envelope, event: Event, waiting_for: str, marks: list[Seen]) -> Callable[[Run], Awaitable[None]]:
+        async def learn(run: Run) -> None:
+            step = run.step
+            if run.instance.waiting_for != waiting_for or not isinstance(step, Wait):
+                await self._hand_on(run)
+                raise Fenced
+            run.writes.extend(marks)
+            if step.case is not None:
+                run.close_case(step.case(run.memory), step.name, f"{type(event).__name__} by {letter.actor or 'the system'}")
+            run.line("wait", step.name, answered=type(event).__name__)
+            run.become("running")
+            run.forward(step.learn(run.memory, event))
+            await self._run(run)
 
-            await self._working((row.tenant, row.process, row.key), learn)
+        return learn
 
-    def _take(self, name: tuple[str, str, str]) -> None:
-        """Note that an instance is in work here. Raises `Unavailable` where it is already: what comes now has to come again."""
+    # taking an instance over -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _taken(self, name: Name) -> Iterator[None]:
+        """An instance is in work here. Raises `Unavailable` where it is already: what comes now has to come again."""
         if name in self._in_work:
             raise Unavailable("in_work", f"{name[1]}/{name[2]} is in work at this moment", retry_after_s=1.0)
         self._in_work.add(name)
-
-    async def _working(self, name: tuple[str, str, str], work: Callable[[Run], Any]) -> None:
-        """Claim an instance and do something with it. Raises `Unavailable` when another worker has taken it over meanwhile."""
-        self._take(name)
         try:
-            row = await self._store.claim(*name)
-            if row is not None:
-                await work(await self._loaded(row))
-        except Duplicate as known:
-            log.info("known_already", instance=f"{name[1]}/{name[2]}", what=known.what)
-        except Fenced as lost:
-            raise Unavailable("taken_over", f"another worker has taken {name[1]}/{name[2]} over", retry_after_s=1.0) from lost
+            yield
         finally:
             self._in_work.discard(name)
 
-    async def _loaded(self, row: Instance) -> Run:
+    async def _working(self, name: Name, work: Callable[[Run], Awaitable[None]]) -> bool:
+        """Claim an instance and do something with it; False when another worker has taken it over, or this release cannot read it."""
+        with self._taken(name):
+            row = await self._store.claim(*name)
+            if row is None:
+                return False
+            lines = await self._store.journal(*name)
+            try:
+                process, memory = self._read(row)
+            except Broken as unreadable:
+                log.exception("instance_unreadable", instance=f"{row.process}/{row.key}")
+                run = Run(missing_table(row.process, row.version), row, msgspec.Raw(row.memory), seq=len(lines), clock=self.clock)
+                failing.park(run, "", unreadable)
+                await self._guarded(run.name, self.commit(run))
+                return False
+            run = Run(process, row, memory, seq=len(lines), clock=self.clock)
+            return await self._guarded(run.name, work(run))
+
+    def _read(self, row: Instance) -> tuple[Process, Any]:
         process = self._tables.get((row.process, row.version))
         if process is None:
             raise Broken("table_gone", f"this release has no version {row.version} of {row.process}")
-        lines = await self._store.journal(row.tenant, row.process, row.key)
-        memory = msgspec.json.decode(row.memory, type=process.memory)
-        return Run(process, row, memory, seq=len(lines), clock=self.clock)
+        try:
+            return process, msgspec.json.decode(row.memory, type=process.memory)
+        except msgspec.DecodeError as error:
+            raise Broken("memory_unreadable", str(error)) from error
+
+    async def _guarded(self, instance: str, work: Awaitable[None]) -> bool:
+        """Stop quietly, with False, when another worker has taken the instance over; raise when the store did not keep what was done."""
+        try:
+            await work
+        except Fenced:
+            log.info("taken_over", instance=instance)
+            return False
+        except Duplicate as known:
+            log.info("done_already", instance=instance, known=known.what)
+        except NotKept as lost:
+            raise lost.failure from lost
+        return True
+
+    async def _hand_on(self, run: Run) -> None:
+        """Our claim has put off whoever was at the instance: it has to go on."""
+        if run.instance.status in {"running", "undoing"} and run.instance.due_at is None:
+            run.writes.append(self.wake(run.instance))
+            await self.commit(run)
+
+    # running -----------------------------------------------------------------------------------------------------------
 
     async def _resume(self, run: Run) -> None:
-        if run.instance.status == "waiting":
-            step = run.process.steps[run.instance.position]
-            if not isinstance(step, Wait) or run.instance.due_at is None or run.instance.due_at > self.clock.now():
-                return
-            run.line("wait", step.name, detail="nobody answered in time")
-            if step.case is not None:
-                run.close_case(step.case(run.memory), step.name, "time is over")
-            run.become("running")
-            run.forward(step.late(run.memory))
+        if not self._may_go_on(run.instance):
+            return
+        if run.instance.status == "waiting" and isinstance(run.step, Wait):
+            try:
+                self._too_late(run, run.step)
+            except Exception as bug:
+                log.exception("step_broken", instance=run.name, step=run.step.name)
+                failing.park(run, run.step.name, failing.broken(bug))
         run.change(due_at=None)
         await self._run(run)
 
-    async def commit(self, run: Run) -> None:
-        """Commit what is pending, and publish at once what it sends."""
-        for process, key in sorted(run.related):
-            if correlation_id := await self._store.correlation_of(run.instance.tenant, process, key):
-                run.belongs_to(correlation_id)
-        run.related.clear()
-        writes = run.take()
-        if writes:
-            await self._store.commit(writes)
-            await self._publisher.publish_now([write for write in writes if isinstance(write, Send)])
+    def _too_late(self, run: Run, step: Wait) -> None:
+        memory, case = step.late(run.memory), step.case(run.memory) if step.case else None
+        run.line("wait", step.name, detail="nobody answered in time")
+        if case is not None:
+            run.close_case(case, step.name, "time is over")
+        run.become("running")
+        run.forward(memory)
 
     async def _run(self, run: Run) -> None:
         while run.instance.status == "running" and run.instance.due_at is None:
-            if run.instance.position >= len(run.process.steps):
+            step = run.step
+            if step is None:
                 run.become("done", due_at=None)
                 run.line("done", "")
                 break
-            step = run.process.steps[run.instance.position]
             try:
                 if getattr(step, "when", None) and not step.when(run.memory):  # type: ignore[union-attr,misc]
                     run.forward()
@@ -239,18 +274,52 @@ class Engine:
                 await performing.WORDS[type(step)](self, run, step)
             except Failure as failure:
                 await failing.failed(self, run, step, failure)
-            except (Fenced, Duplicate):
+            except LOST:
                 raise
             except Exception as bug:  # a step's own function failed: park it with the reason, lose nothing
                 log.exception("step_broken", instance=run.name, step=step.name)
-                failing.park(run, step.name, Broken("step_broken", f"{type(bug).__name__}: {bug}"))
-        if run.instance.status == "undoing":
-            await undoing.walk(self, run, await self.journal(run))
+                failing.park(run, step.name, failing.broken(bug))
         await self.commit(run)
+        if run.instance.status == "undoing":
+            await self._undo(run)
+
+    async def _undo(self, run: Run) -> None:
+        """Walk up the table, along what is committed."""
+        try:
+            await undoing.walk(self, run, await self.journal(run))
+        except LOST:
+            raise
+        except Exception as bug:
+            log.exception("undo_broken", instance=run.name)
+            failing.park(run, "undo", failing.broken(bug))
+        await self.commit(run)
+
+    async def commit(self, run: Run) -> None:
+        """Commit what is pending, and publish at once what it sends. Raises `NotKept` where the store does not take it."""
+        try:
+            for process, key in sorted(run.related):
+                if correlation_id := await self._store.correlation_of(run.instance.tenant, process, key):
+                    run.belongs_to(correlation_id)
+            run.related.clear()
+            writes = run.take()
+            await self._store.commit(writes)
+        except Failure as failure:
+            raise NotKept(failure) from failure
+        await self._publisher.publish_now([write for write in writes if isinstance(write, Send)])
 
     async def journal(self, run: Run) -> tuple[JournalLine, ...]:
         """The lines of an instance that are committed."""
-        return await self._store.journal(run.instance.tenant, run.instance.process, run.instance.key)
+        try:
+            return await self._store.journal(run.instance.tenant, run.instance.process, run.instance.key)
+        except Failure as failure:
+            raise NotKept(failure) from failure
+
+    async def effect(self, run: Run, step: str) -> Effect | None:
+        """What the ledger says of a step's write."""
+        try:
+            return await self._store.effect(run.instance.tenant, run.context(step).key)
+        except Failure as failure:
+            raise NotKept(failure) from failure
 
     def address(self, message: Message) -> Address:
         """Where a told message goes: a command to the process that starts on it, an event to everyone."""
@@ -265,62 +334,33 @@ class Engine:
 
     async def resume(self, tenant: str, process: str, key: str, *, by: str) -> bool:
         """A person wants a parked instance tried again; False where it is not parked."""
-        return await self._operated(tenant, process, key, lambda run: failing.resumed(run, by))
+
+        async def change(run: Run) -> bool:
+            return failing.resumed(run, by)
+
+        return await self._operated((tenant, process, key), change)
 
     async def cancel(self, tenant: str, process: str, key: str, *, by: str, reason: str) -> bool:
-        """A person wants an instance undone; False where it has ended or is beyond the point of no return."""
-        return await self._operated(tenant, process, key, lambda run: failing.cancelled(run, by, reason))
+        """A person wants an instance undone; False where it has ended, is beyond the point of no return, or is at a step of which
+        nobody knows yet whether it was done: that has to be found out first, or it would never be taken back.
+        """
 
-    async def _operated(self, tenant: str, process: str, key: str, change: Callable[[Run], bool]) -> bool:
+        async def change(run: Run) -> bool:
+            made = await self.effect(run, run.step.name) if run.step else None
+            return not failing.in_doubt(run, made) and failing.cancelled(run, by, reason)
+
+        return await self._operated((tenant, process, key), change)
+
+    async def _operated(self, name: Name, change: Callable[[Run], Awaitable[bool]]) -> bool:
         done = False
 
         async def work(run: Run) -> None:
             nonlocal done
-            done = change(run)
-            if done:
-                run.writes.append(self.wake(run.instance))
-                await self.commit(run)
+            done = await change(run)
+            await self._hand_on(run)
 
-        await self._working((tenant, process, key), work)
-        return done
+        return await self._working(name, work) and done
 
     def wake(self, row: Instance) -> Send:
         """The message that brings an instance back to work."""
-        context = Run(self._tables[(row.process, row.version)], row, None, seq=0, clock=self.clock).context("")
-        message = Continue(process=row.process, key=row.key)
-        return Send(Address(process_queue(row.process)), envelope(message, context, now=self.clock.now(), message_id=new_message_id()))
-
-
-def _started(row: Instance) -> JournalLine:
-    return JournalLine(
-        tenant=row.tenant,
-        process=row.process,
-        key=row.key,
-        seq=0,
-        step="",
-        kind="started",
-        asked=row.started_by,
-        correlation_id=row.correlation_id,
-        at=row.created_at,
-    )
-
-
-def routes(processes: Iterable[Process]) -> dict[str, str]:
-    """Which queue serves which command: the process that starts on it."""
-    return {p.starts_on.wire_name(): process_queue(p.name) for p in processes if issubclass(p.starts_on, Command)}
-
-
-def queues(processes: Iterable[Process]) -> tuple[Queue, ...]:
-    """The queues that the tables need, each bound to the events that start or continue them."""
-    return tuple(
-        Queue(
-            name=process_queue(p.name),
-            events=tuple(e.wire_name() for e in dict.fromkeys([*p.starters, *p.waits_for]) if issubclass(e, Event)),
-        )
-        for p in processes
-    )
-
-
-def undone_event(process: Process, memory: Any, failure: FailureRecord) -> Event | None:
-    """The event that tells that an instance was undone."""
-    return process.if_undone(memory, failure) if process.if_undone else None
+        return waking(row, self.clock.now())

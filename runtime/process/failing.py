@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Any, Protocol
 
-from canonical.failures import Failure, FailureRecord, OutcomeUnknown, Rejected, Throttled, Unavailable
+from canonical.failures import Broken, Failure, FailureRecord, OutcomeUnknown, Rejected, Throttled, Unavailable
 from runtime.clock import Clock
-from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step
+from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step, Wait
 from runtime.process.run import Run
-from runtime.store.contract import ENDED
+from runtime.store.contract import ENDED, Effect
 
 LATER: tuple[type[Failure], ...] = (Throttled, Unavailable, OutcomeUnknown)
 
@@ -19,6 +19,11 @@ class Trying(Protocol):
 
     @property
     def jitter(self) -> Any: ...
+
+
+def broken(bug: Exception) -> Broken:
+    """What a table's own function threw, as a failure."""
+    return Broken("step_broken", f"{type(bug).__name__}: {bug}")
 
 
 async def failed(engine: Trying, run: Run, step: Step, failure: Failure) -> None:
@@ -45,7 +50,7 @@ def try_later(engine: Trying, run: Run, step: str, failure: Failure, retry: Retr
         park(run, step, failure)
         return
     backoff_s = min(retry.wait_s * 2 ** min(attempts - 1, 30), retry.wait_s_max) * (0.5 + float(engine.jitter()))
-    wait_s = max(backoff_s, failure.retry_after_s or 0.0)
+    wait_s = min(max(backoff_s, failure.retry_after_s or 0.0), retry.within.total_seconds())
     run.failed(step, failure)
     run.change(attempts=attempts, first_failed_at=since, due_at=now + dt.timedelta(seconds=wait_s))
 
@@ -54,7 +59,7 @@ def park(run: Run, step: str, failure: Failure) -> None:
     """Put the instance before a person, with the reason and the money at stake."""
     undoing = run.instance.status == "undoing"
     run.failed(step, failure, kind="parked")
-    draft = run.process.shows(run.memory)
+    draft = run.about()
     document = {"failure": FailureRecord.of(failure), "step": step, "undoing": undoing, "about": draft.document}
     run.open_case(
         CaseDraft(
@@ -75,16 +80,34 @@ def resumed(run: Run, by: str) -> bool:
     if run.instance.status != "parked":
         return False
     undoing = run.instance.waiting_for == "undo"
+    reason = run.instance.reason if undoing else None
     run.line("resumed", "", detail=f"by {by}")
-    run.close_case(CaseDraft(kind="parked", title=f"{run.process.shows(run.memory).title}: tried again"), "parked", f"resumed by {by}")
-    run.become("undoing" if undoing else "running", attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=None)
+    run.close_case(CaseDraft(kind="parked", title=f"{run.about().title}: tried again"), "parked", f"resumed by {by}")
+    run.become("undoing" if undoing else "running", attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=reason)
     return True
+
+
+def in_doubt(run: Run, effect: Effect | None) -> bool:
+    """Whether the step in hand may have been done, would have to be taken back then, and is not in the journal.
+
+    Somebody may be at it, or have died over it; or the ledger shows a write whose outcome or answer could not be read.
+    """
+    if not isinstance(run.step, Ask) or run.step.undo is None:
+        return False
+    if run.instance.status == "running" and run.instance.due_at is None:
+        return True
+    return effect is not None and effect.state in {"sent", "uncertain", "confirmed"}
 
 
 def cancelled(run: Run, by: str, reason: str) -> bool:
     """Undo an instance because a person says so, where that is still possible."""
     if run.instance.status in ENDED or run.instance.status == "undoing" or run.decisive:
         return False
+    why = f"cancelled by {by}: {reason}"
+    if run.instance.status == "parked":
+        run.close_case(CaseDraft(kind="parked", title=f"{run.about().title}: cancelled"), "parked", why)
+    elif run.instance.status == "waiting" and isinstance(run.step, Wait) and run.step.case is not None:
+        run.close_case(run.step.case(run.memory), run.step.name, why)
     run.line("cancelled", "", detail=f"by {by}: {reason}")
-    undo(run, "cancelled", Rejected("cancelled", f"cancelled by {by}: {reason}"))
+    undo(run, "cancelled", Rejected("cancelled", why))
     return True

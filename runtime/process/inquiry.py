@@ -69,14 +69,14 @@ async def inquire(inquiry: Inquiry, question: Command[Any], context: Context, as
 
 
 async def _verdict(inquiry: Inquiry, line: Check, question: Command[Any], context: Context, asker: Asker) -> Any:
-    if line.command is None:
-        return line.judge(question)
     asked = msgspec.structs.replace(context, key=step_key(inquiry.name, context.correlation_id, line.name))
     try:
+        if line.command is None:
+            return line.judge(question)
         with working_in(asked):
             answer = await asker.ask(line.command(question), asked, within_s=inquiry.within_s)
         return line.judge(question, answer.reply)
     except Failure as failure:
         return inquiry.missed(question, line.name, failure)
-    except (ValueError, KeyError, TypeError) as bug:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as bug:
         return inquiry.missed(question, line.name, Broken("check_failed", f"{type(bug).__name__}: {bug}"))

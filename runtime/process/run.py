@@ -12,8 +12,25 @@ from runtime.bus.wire import Envelope, envelope
 from runtime.clock import Clock
 from runtime.context import Context
 from runtime.keys import message_id_for, step_key
-from runtime.process.declare import CaseDraft, Process
+from runtime.process.declare import CaseDraft, Process, Step
 from runtime.store.contract import AddLine, Case, Chain, Instance, JournalLine, LineKind, PutCase, SaveInstance, Send, Status, Write
+
+
+def context_of(row: Instance, step: str) -> Context:
+    """The context in which a step of an instance is asked: its key is the step key."""
+    return Context(
+        tenant=row.tenant,
+        entity=row.entity,
+        correlation_id=row.correlation_id,
+        traceparent=row.traceparent,
+        actor=row.actor,
+        key=step_key(row.process, row.key, step),
+    )
+
+
+def storable(text: str) -> str:
+    """A vendor's words as the store can hold them: without NUL characters and half characters."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 class Run:
@@ -35,21 +52,26 @@ class Run:
         return f"{self.instance.process}/{self.instance.key}"
 
     @property
+    def step(self) -> Step | None:
+        """The step in hand; None beyond the last one."""
+        position = self.instance.position
+        return self.process.steps[position] if position < len(self.process.steps) else None
+
+    @property
     def decisive(self) -> bool:
         """Whether the point of no return has been passed."""
         return self.instance.position > self.process.pivot
 
     def context(self, step: str) -> Context:
         """The context in which a step is asked: its key is the step key."""
-        row = self.instance
-        return Context(
-            tenant=row.tenant,
-            entity=row.entity,
-            correlation_id=row.correlation_id,
-            traceparent=row.traceparent,
-            actor=row.actor,
-            key=step_key(row.process, row.key, step),
-        )
+        return context_of(self.instance, step)
+
+    def about(self) -> CaseDraft:
+        """What a person is told about the instance: its bare name where its own function fails."""
+        try:
+            return self.process.shows(self.memory)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return CaseDraft(kind=self.instance.process, title=self.name)
 
     def change(self, **fields: Any) -> None:
         """Set fields of the instance."""
@@ -67,7 +89,7 @@ class Run:
                 self.related.update(self.process.relates(memory))
         self.change(position=self.instance.position + 1, attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=None)
 
-    def line(self, kind: LineKind, step: str, **fields: Any) -> None:
+    def line(self, kind: LineKind, step: str, *, detail: str = "", **fields: Any) -> None:
         """Write a line into the journal."""
         row = self.instance
         self.writes.append(
@@ -81,6 +103,7 @@ class Run:
                     kind=kind,
                     correlation_id=row.correlation_id,
                     at=self.clock.now(),
+                    detail=storable(detail),
                     **fields,
                 )
             )
@@ -115,7 +138,7 @@ class Run:
             process=row.process,
             key=row.key,
             status="resolved" if resolution else "open",
-            title=draft.title,
+            title=storable(draft.title),
             amount=draft.amount,
             currency=draft.currency,
             owner=draft.owner or self.process.owner,
@@ -128,9 +151,10 @@ class Run:
         )
 
     def failed(self, step: str, failure: Failure, *, kind: LineKind = "failed") -> None:
-        """Note a failure in the journal and on the instance."""
+        """Note a failure in the journal and on the instance; one that is being undone keeps the reason why."""
         self.line(kind, step, detail=f"{failure.word}: {failure.detail}")
-        self.change(reason=FailureRecord.of(failure))
+        if self.instance.status != "undoing":
+            self.change(reason=FailureRecord.of(failure))
 
     def undo_fields(self, command: Command[Any] | None) -> dict[str, Any]:
         """The journal fields that keep how a step is taken back, from the values of this moment."""
@@ -139,6 +163,11 @@ class Run:
     def belongs_to(self, correlation_id: str) -> None:
         """Note that the instance is part of another transaction, too."""
         self.writes.append(Chain(self.instance.tenant, correlation_id, self.instance.process, self.instance.key))
+
+    def take_lines(self) -> list[Write]:
+        """What is pending beside the instance itself, for a unit that brings its own."""
+        writes, self.writes = self.writes, []
+        return writes
 
     def take(self) -> list[Write]:
         """All that is to be committed now, the instance first; afterwards nothing is pending."""

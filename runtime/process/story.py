@@ -45,7 +45,7 @@ def _last(instance: Instance) -> str:
     if instance.status == "waiting":
         state = f"waiting for {instance.waiting_for}"
     elif instance.reason is not None and instance.status in {"parked", "running", "undoing"}:
-        state = f"{instance.status}: {instance.reason.detail}"
+        state = f"{instance.status}{' while being undone' if instance.waiting_for == 'undo' else ''}: {instance.reason.detail}"
     return f"{'now':<{WORD_WIDTH}}{state}"
 
 

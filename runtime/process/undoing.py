@@ -14,7 +14,7 @@ from runtime.process import failing
 from runtime.process.asking import Asker
 from runtime.process.declare import PATIENT, CaseDraft
 from runtime.process.run import Run
-from runtime.store.contract import JournalLine
+from runtime.store.contract import Effect, JournalLine, PutEffect
 
 
 class Undoing(Protocol):
@@ -27,6 +27,8 @@ class Undoing(Protocol):
     def jitter(self) -> Any: ...
 
     async def commit(self, run: Run) -> None: ...
+
+    async def effect(self, run: Run, step: str) -> Effect | None: ...
 
 
 def open_undos(lines: Sequence[JournalLine]) -> list[JournalLine]:
@@ -60,6 +62,8 @@ async def walk(engine: Undoing, run: Run, lines: Sequence[JournalLine]) -> None:
             connection=answer.connection,
             duration_ms=round((engine.clock.monotonic_s() - began_s) * 1000),
         )
+        if (made := await engine.effect(run, line.step)) is not None and made.state == "confirmed":
+            run.writes.append(PutEffect(msgspec.structs.replace(made, state="compensated", updated_at=engine.clock.now())))
         run.change(attempts=0, first_failed_at=None)
     _ended(run)
 
@@ -78,7 +82,7 @@ def _ended(run: Run) -> None:
         event = run.process.if_undone(run.memory, reason)
         run.send(EVERYONE, event, "if_undone")
         run.line("tell", "if_undone", asked=type(event).__name__, detail=reason.detail)
-    draft = run.process.shows(run.memory)
+    draft = run.about()
     run.open_case(
         CaseDraft(
             kind="rejected",
