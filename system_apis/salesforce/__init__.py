@@ -1,0 +1,1 @@
+"""Salesforce, with CPQ quotes: the CRM. Read connector.py first."""
