@@ -19,7 +19,7 @@ from litestar.types import ASGIApp
 from canonical.failures import Misconfigured, Unavailable
 from gateway.compose import LAYERS, Gateway, Layer
 from gateway.context import Where
-from gateway.logs import configure_logs
+from gateway.logs import catch_strays, configure_logs
 from gateway.settings import Settings
 from gateway.simulated import SIMULATORS, apps
 from gateway.welcome import welcome
@@ -42,6 +42,7 @@ async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: 
     """
     refuse_taken(settings.http.host, settings.http.port)
     configure_logs()
+    catch_strays()
     if not settings.store.url:
         await migrate_store(settings)
     gateway = Gateway(settings)
@@ -55,6 +56,7 @@ async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: 
 async def work(settings: Settings) -> None:
     """Work without HTTP until interrupted."""
     configure_logs()
+    catch_strays()
     gateway = Gateway(settings)
     await gateway.start(works=True)
     stopping = asyncio.Event()
@@ -117,6 +119,7 @@ class _Quiet(uvicorn.Server):
 async def simulate(base_port: int, state: Path | None, webhooks: str) -> None:
     """Serve the simulators on neighbouring ports until interrupted."""
     configure_logs()
+    catch_strays()
     servers = [_simulator(app, base_port + position) for position, (_, app) in enumerate(apps(state, webhooks))]
     loop = asyncio.get_running_loop()
 
