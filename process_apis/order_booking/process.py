@@ -21,7 +21,7 @@ ORDER_BOOKING = Process(
         ask("open_billing", s.billing, learn=s.keep_billing, undo=s.close_billing, retry=PATIENT, when=s.has_subscription),
         ask("open_project", s.project, learn=s.keep_project, undo=s.cancel_project, retry=PATIENT, when=s.has_services),
         point_of_no_return(),
-        ask("update_crm", s.won, retry=PATIENT),
+        ask("update_crm", s.won, retry=PATIENT, when=s.has_opportunity),
         tell("order_booked", s.booked),
     ),
     entity=s.entity,

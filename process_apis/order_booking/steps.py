@@ -176,6 +176,10 @@ def cancel_project(m: Memory) -> CancelProject:
     return CancelProject(order_id=m.order.id, project_ref=known(m.project_ref), reason="the booking was undone")
 
 
+def has_opportunity(m: Memory) -> bool:
+    return bool(m.order.opportunity_id)
+
+
 def won(m: Memory) -> MarkOrderBooked:
     order = m.order
     return MarkOrderBooked(
