@@ -8,7 +8,9 @@ import msgspec
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of a message or a call. ``actor`` is the subject of the token that caused it; ``key`` the step key."""
+    """The circumstances of a message or a call. ``actor`` is the subject of the token that caused it; ``key`` the step key;
+    ``connection`` the vendor account that is being asked.
+    """
 
     tenant: str = "default"
     entity: str = ""
@@ -16,6 +18,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     actor: str = ""
     key: str = ""
+    connection: str = ""
 
 
 _NOWHERE = Context()

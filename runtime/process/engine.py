@@ -14,13 +14,14 @@ import structlog
 
 from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
 from canonical.messages import Command, Event, Message
+from runtime import telemetry
 from runtime.bus.contract import EVERYONE, Address, Handler
 from runtime.bus.topology import process_queue
 from runtime.bus.wire import Envelope
 from runtime.clock import Clock
 from runtime.context import working_in
 from runtime.house import Publisher
-from runtime.process import failing, performing, undoing
+from runtime.process import failing, performing, undoing, watching
 from runtime.process.asking import Asker
 from runtime.process.declare import Process, Wait, missing_table
 from runtime.process.layout import Continue, routes, waking
@@ -267,11 +268,13 @@ class Engine:
                 run.become("done", due_at=None)
                 run.line("done", "")
                 break
+            began_s = self.clock.monotonic_s()
             try:
                 if getattr(step, "when", None) and not step.when(run.memory):  # type: ignore[union-attr,misc]
                     run.forward()
                     continue
-                await performing.WORDS[type(step)](self, run, step)
+                with watching.watched(run, step.name):
+                    await performing.WORDS[type(step)](self, run, step)
             except Failure as failure:
                 await failing.failed(self, run, step, failure)
             except LOST:
@@ -279,6 +282,7 @@ class Engine:
             except Exception as bug:  # a step's own function failed: park it with the reason, lose nothing
                 log.exception("step_broken", instance=run.name, step=step.name)
                 failing.park(run, step.name, failing.broken(bug))
+            watching.count(run, step.name, began_s)
         await self.commit(run)
         if run.instance.status == "undoing":
             await self._undo(run)
@@ -300,11 +304,15 @@ class Engine:
             for process, key in sorted(run.related):
                 if correlation_id := await self._store.correlation_of(run.instance.tenant, process, key):
                     run.belongs_to(correlation_id)
+                    if telemetry.recording() and (other := await self._store.instance(run.instance.tenant, process, key)):
+                        telemetry.link(other.traceparent)
             run.related.clear()
             writes = run.take()
             await self._store.commit(writes)
         except Failure as failure:
             raise NotKept(failure) from failure
+        if writes:
+            watching.tell_rest(run)
         await self._publisher.publish_now([write for write in writes if isinstance(write, Send)])
 
     async def journal(self, run: Run) -> tuple[JournalLine, ...]:

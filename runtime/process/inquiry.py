@@ -12,6 +12,7 @@ import msgspec
 
 from canonical.failures import Broken, Failure, Unavailable
 from canonical.messages import Command, Event
+from runtime import telemetry
 from runtime.context import Context, working_in
 from runtime.keys import step_key
 from runtime.process.asking import Asker
@@ -73,8 +74,8 @@ async def _verdict(inquiry: Inquiry, line: Check, question: Command[Any], contex
     try:
         if line.command is None:
             return line.judge(question)
-        with working_in(asked):
-            answer = await asker.ask(line.command(question), asked, within_s=inquiry.within_s)
+        with telemetry.span(f"{inquiry.name}/{line.name}", context=asked) as traced, working_in(traced or asked) as here:
+            answer = await asker.ask(line.command(question), here, within_s=inquiry.within_s)
         return line.judge(question, answer.reply)
     except Failure as failure:
         return inquiry.missed(question, line.name, failure)

@@ -44,6 +44,7 @@ class Run:
         self.writes: list[Write] = []
         self.changed = False
         self.related: set[tuple[str, str]] = set()
+        self.traceparent = ""  # of the step at work, where that is recorded
         self._seq = seq
 
     @property
@@ -64,7 +65,8 @@ class Run:
 
     def context(self, step: str) -> Context:
         """The context in which a step is asked: its key is the step key."""
-        return context_of(self.instance, step)
+        context = context_of(self.instance, step)
+        return msgspec.structs.replace(context, traceparent=self.traceparent) if self.traceparent else context
 
     def about(self) -> CaseDraft:
         """What a person is told about the instance: its bare name where its own function fails."""

@@ -10,8 +10,8 @@ from canonical.messages import Command, message_type
 from runtime.bus.contract import EVERYONE
 from runtime.clock import Clock
 from runtime.context import working_in
-from runtime.process import failing
-from runtime.process.asking import Asker
+from runtime.process import failing, watching
+from runtime.process.asking import Answer, Asker
 from runtime.process.declare import PATIENT, CaseDraft
 from runtime.process.run import Run
 from runtime.store.contract import Effect, JournalLine, PutEffect
@@ -42,16 +42,9 @@ async def walk(engine: Undoing, run: Run, lines: Sequence[JournalLine]) -> None:
     for line in open_undos(lines):
         await engine.commit(run)
         began_s = engine.clock.monotonic_s()
-        try:
-            answer = await _take_back(engine, run, line)
-        except failing.LATER as failure:
-            failing.try_later(engine, run, line.step, failure, PATIENT)
-            return
-        except Failure as failure:
-            failing.park(run, line.step, failure)
-            return
-        except (ValueError, TypeError, KeyError) as bug:
-            failing.park(run, line.step, Broken("undo_broken", f"{type(bug).__name__}: {bug}"))
+        answer = await _tried(engine, run, line)
+        watching.count(run, line.step, began_s, undo=True)
+        if answer is None:
             return
         run.writes.extend(answer.writes)
         run.line(
@@ -68,7 +61,21 @@ async def walk(engine: Undoing, run: Run, lines: Sequence[JournalLine]) -> None:
     _ended(run)
 
 
-async def _take_back(engine: Undoing, run: Run, line: JournalLine) -> Any:
+async def _tried(engine: Undoing, run: Run, line: JournalLine) -> Answer | None:
+    """The answer, or None where the step cannot be taken back now."""
+    try:
+        with watching.watched(run, f"{line.step}/undo"):
+            return await _take_back(engine, run, line)
+    except failing.LATER as failure:
+        failing.try_later(engine, run, line.step, failure, PATIENT)
+    except Failure as failure:
+        failing.park(run, line.step, failure)
+    except (ValueError, TypeError, KeyError) as bug:
+        failing.park(run, line.step, Broken("undo_broken", f"{type(bug).__name__}: {bug}"))
+    return None
+
+
+async def _take_back(engine: Undoing, run: Run, line: JournalLine) -> Answer:
     shape = message_type(line.undo_type)
     command: Command[Any] = msgspec.json.decode(line.undo, type=shape)
     context = run.context(f"{line.step}/undo")

@@ -1,0 +1,49 @@
+"""What is counted and measured, for Prometheus. Labels are names out of tables and settings; never an id, never what a caller sent."""
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_FAST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUESTS = Counter("q2c_http_requests", "Requests by route, method and status", ("route", "method", "status"))
+REQUEST_S = Histogram("q2c_http_request_seconds", "How long requests took", ("route", "method"), buckets=_FAST_S)
+
+STEPS = Counter("q2c_process_steps", "Steps by what became of them: done, later, rejected, parked", ("process", "step", "outcome"))
+STEP_S = Histogram(
+    "q2c_process_step_seconds", "How long steps took, without waiting for the next attempt", ("process", "step"), buckets=_FAST_S
+)
+INSTANCES = Counter("q2c_process_instances", "Instances by where they came to rest: done, undone, cancelled, parked", ("process", "status"))
+
+VENDOR_CALLS = Counter("q2c_vendor_calls", "Operations at vendors: done, or the word of the failure", ("connection", "outcome"))
+VENDOR_CALL_S = Histogram("q2c_vendor_call_seconds", "How long operations at vendors took", ("connection",), buckets=_FAST_S)
+
+MESSAGES = Counter("q2c_messages", "Messages by what became of them: handled, failed, handed_back, buried", ("queue", "outcome"))
+WEBHOOKS = Counter("q2c_webhooks", "Webhooks by what became of them: kept, known, refused", ("connection", "outcome"))
+
+LEFT_BEHIND_S = Gauge(
+    "q2c_outbox_oldest_unsent_seconds", "Age of the oldest message that is committed and not yet on the bus, at the last sweep"
+)
+COMMIT_UNITS = Histogram("q2c_commit_units", "Units of work that share one commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+
+SPANS = Counter("q2c_spans", "Spans that the collector has taken, or not", ("outcome",))
+
+
+def requested(route: str, method: str, status: int, seconds: float) -> None:
+    """A request was answered."""
+    method = method if method in METHODS else "other"
+    REQUESTS.labels(route, method, str(status)).inc()
+    REQUEST_S.labels(route, method).observe(seconds)
+
+
+def stepped(process: str, step: str, outcome: str, seconds: float) -> None:
+    """A step was tried."""
+    STEPS.labels(process, step, outcome).inc()
+    STEP_S.labels(process, step).observe(seconds)
+
+
+def called(connection: str, outcome: str, seconds: float) -> None:
+    """A vendor was asked."""
+    VENDOR_CALLS.labels(connection, outcome).inc()
+    VENDOR_CALL_S.labels(connection).observe(seconds)
