@@ -1,6 +1,7 @@
 """Tax: estimated for a quote, committed for an order, voided when the order is undone."""
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -8,7 +9,9 @@ import msgspec
 from canonical.customer import Address, Customer
 from canonical.messages import Command, Event
 from canonical.money import AmountText, CurrencyCode, Money, Quantity
+from canonical.order import Order, OrderLine
 from canonical.provenance import Country, ExternalId, Id, Name, Text
+from canonical.quote import Quote, QuoteLine
 
 
 class TaxableLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +34,25 @@ class TaxDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     date: dt.date
     ship_to: Address | None = None
     lines: tuple[TaxableLine, ...]
+
+    @classmethod
+    def of(cls, sold: Quote | Order, code: str, date: dt.date) -> "TaxDocument":
+        """The document that asks for the tax on a quote or an order, delivered to where the customer is."""
+        sold_lines: Sequence[QuoteLine | OrderLine] = sold.lines
+        return cls(
+            code=code,
+            entity=sold.entity,
+            customer=sold.customer,
+            currency=sold.currency,
+            date=date,
+            ship_to=sold.customer.ship_to or sold.customer.bill_to,
+            lines=tuple(
+                TaxableLine(
+                    number=line.number, item_code=line.item_code, tax_code=line.tax_code, quantity=line.quantity, amount=line.net_total
+                )
+                for line in sold_lines
+            ),
+        )
 
 
 class TaxLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

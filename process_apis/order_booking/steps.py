@@ -20,7 +20,7 @@ from canonical.order import (
 from canonical.project import CancelProject, OpenProject, Project, ProjectOpened
 from canonical.provenance import ExternalId
 from canonical.subscription import BillingOpened, CloseBilling, OpenBilling, Subscription
-from canonical.tax import CommitTax, TaxableLine, TaxCommitted, TaxDocument, VoidTax
+from canonical.tax import CommitTax, TaxCommitted, TaxDocument, VoidTax
 from process_apis.order_booking.splitting import lines_of, split
 from runtime.process.declare import CaseDraft
 
@@ -83,21 +83,7 @@ def keep_customer(m: Memory, reply: CustomerEnsured) -> Memory:
 
 
 def tax(m: Memory) -> CommitTax:
-    order = m.order
-    lines = tuple(
-        TaxableLine(number=line.number, item_code=line.item_code, tax_code=line.tax_code, quantity=line.quantity, amount=line.net_total)
-        for line in order.lines
-    )
-    document = TaxDocument(
-        code=order.id,
-        entity=order.entity,
-        customer=order.customer,
-        currency=order.currency,
-        date=order.ordered_on,
-        ship_to=order.customer.ship_to or order.customer.bill_to,
-        lines=lines,
-    )
-    return CommitTax(document=document)
+    return CommitTax(document=TaxDocument.of(m.order, m.order.id, m.order.ordered_on))
 
 
 def keep_tax(m: Memory, reply: TaxCommitted) -> Memory:

@@ -13,7 +13,7 @@ from canonical.messages import Event
 from canonical.money import Money
 from canonical.order import Order, OrderLine
 from canonical.quote import Finding, Quote, QuoteLine, QuoteValidated, Severity, ValidateQuote
-from canonical.tax import EstimateTax, TaxableLine, TaxDocument, TaxEstimated
+from canonical.tax import EstimateTax, TaxDocument, TaxEstimated
 
 DISCOUNT_MAX = Decimal(60)
 
@@ -197,21 +197,7 @@ def judge_credit(question: ValidateQuote, reply: CreditChecked) -> Verdict:
 
 
 def tax(question: ValidateQuote) -> EstimateTax:
-    quote = question.quote
-    lines = tuple(
-        TaxableLine(number=line.number, item_code=line.item_code, tax_code=line.tax_code, quantity=line.quantity, amount=line.net_total)
-        for line in quote.lines
-    )
-    document = TaxDocument(
-        code=quote.key,
-        entity=quote.entity,
-        customer=quote.customer,
-        currency=quote.currency,
-        date=quote.issued_on,
-        ship_to=quote.customer.ship_to or quote.customer.bill_to,
-        lines=lines,
-    )
-    return EstimateTax(document=document)
+    return EstimateTax(document=TaxDocument.of(question.quote, question.quote.key, question.quote.issued_on))
 
 
 def judge_tax(question: ValidateQuote, reply: TaxEstimated) -> Verdict:
