@@ -23,8 +23,10 @@ from gateway.sweeping import Sweeper
 from gateway.tokens import verifier_of
 from process_apis.read_models import ReadModels
 from process_apis.reception import Reception
+from runtime import telemetry
 from runtime.bus.contract import Bus
 from runtime.bus.embedded import EmbeddedBus
+from runtime.bus.observed import ObservedBus
 from runtime.bus.rabbit import RabbitBus
 from runtime.clock import Clock, SystemClock
 from runtime.house import House
@@ -70,7 +72,7 @@ class Gateway:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.store: Store = store or open_store(settings.store_url, self.clock)
-        self.bus: Bus = bus or _bus(settings, self.store, self.clock)
+        self.bus: Bus = ObservedBus(bus or _bus(settings, self.store, self.clock))
         self.relay = Relay(self.store, self.bus, self.clock)
         self.tables = processes(settings.approval)
         self.desk = Desk(connections_of(settings), store=self.store, clock=self.clock)
@@ -86,6 +88,7 @@ class Gateway:
         self.poller = Poller(self.desk, self.intake, self.clock)
         self.sweeper = Sweeper(self.store, self.engine, self.relay, self.clock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tracing: telemetry.Tracing | None = None
 
     def app(self, layers: Iterable[Layer] = LAYERS) -> Litestar:
         """The HTTP application of some layers, or of all of them together."""
@@ -106,6 +109,8 @@ class Gateway:
 
     async def start(self, *, works: bool) -> None:
         """Connect store and bus, and begin to work where this process is (also) a worker."""
+        traced = self.settings.telemetry
+        self._tracing = telemetry.start_tracing(traced.otlp_url, ratio=traced.sample_ratio, version=version("q2c-gateway"))
         await self.store.start()
         queues = (*process_worker.all_queues(self.tables, INQUIRIES), *system_worker.all_queues(self.desk))
         await self.bus.start(queues)
@@ -141,6 +146,8 @@ class Gateway:
                 await asyncio.wait_for(close(), STOP_WITHIN_S)
             except TimeoutError:
                 log.warning("stop_took_too_long", what=getattr(close, "__qualname__", repr(close)))
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.stop)
 
     async def ready(self) -> Mapping[str, bool]:
         """Whether store and bus take work at this moment."""

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -50,6 +50,15 @@ class TokenSettings(Part, frozen=True, kw_only=True):
     jwks_url: str = ""
 
 
+class TelemetrySettings(Part, frozen=True, kw_only=True):
+    """``otlp_url``: a collector that takes spans over OTLP/HTTP, e.g. ``http://collector:4318``; empty: no spans are made.
+    ``sample_ratio``: the part of all traces that is recorded; a trace is recorded as a whole or not at all.
+    """
+
+    otlp_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")] = ""
+    sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+
+
 class EntitySettings(Part, frozen=True, kw_only=True):
     """A legal entity: its name, country, currency, and which connection it has bound to each port."""
 
@@ -76,6 +85,7 @@ class Settings(Part, frozen=True, kw_only=True):
     bus: BusSettings = BusSettings()
     http: HttpSettings = HttpSettings()
     tokens: TokenSettings = TokenSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     approval: Rules = Rules()
     entities: dict[str, EntitySettings] = {}
     connections: dict[str, ConnectionSettings] = {}

@@ -30,11 +30,15 @@ COMMIT_UNITS = Histogram("q2c_commit_units", "Units of work that share one commi
 SPANS = Counter("q2c_spans", "Spans that the collector has taken, or not", ("outcome",))
 
 
-def requested(route: str, method: str, status: int, seconds: float) -> None:
+def method(sent: str) -> str:
+    """The method of a request, where it is one that anybody knows."""
+    return sent if sent in METHODS else "other"
+
+
+def requested(route: str, named_method: str, status: int, seconds: float) -> None:
     """A request was answered."""
-    method = method if method in METHODS else "other"
-    REQUESTS.labels(route, method, str(status)).inc()
-    REQUEST_S.labels(route, method).observe(seconds)
+    REQUESTS.labels(route, named_method, str(status)).inc()
+    REQUEST_S.labels(route, named_method).observe(seconds)
 
 
 def stepped(process: str, step: str, outcome: str, seconds: float) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -181,12 +182,27 @@ def span(
     return _Scope(*_begun(_tracing, name, kind, context, attributes, causes, parent))
 
 
-def request_span(name: str, *, context: Context, attributes: Attributes) -> AbstractContextManager[Context | None]:
-    """The span of a request from outside: in the caller's trace, but whether it is recorded is not the caller's decision."""
+def call_span(method: str, url: str) -> AbstractContextManager[Context | None]:
+    """The span of an outgoing HTTP request. Of the address its query is left out: it may hold anything."""
     if _tracing is None:
         return _SILENT
-    caller = _parsed(context.traceparent)
-    trace_id = context.traceparent[3:35] if caller else secrets.token_hex(16)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    named: dict[str, str | int] = {"http.request.method": method, "server.address": host, "url.path": parts.path}
+    if parts.port is not None:
+        named["server.port"] = parts.port
+    return span(f"{method} {host}", SpanKind.CLIENT, attributes=named)
+
+
+def request_span(name: str, *, context: Context, known: bool, attributes: Attributes) -> AbstractContextManager[Context | None]:
+    """The span of a request from outside: in the caller's trace, but whether it is recorded is not the caller's decision.
+
+    ``known``: the traceparent is the caller's; else there is only the id of a trace that begins here.
+    """
+    if _tracing is None:
+        return _SILENT
+    caller = _parsed(context.traceparent) if known else None
+    trace_id = context.traceparent[3:35]
     if _chosen(_tracing, trace_id[16:]):
         return _Scope(*_begun(_tracing, name, SpanKind.SERVER, context, attributes, (), caller))
     return _Scope(None, _unrecorded(context, trace_id))

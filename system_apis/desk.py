@@ -1,14 +1,16 @@
 """The desk of the system layer: takes a command for a connection, runs the card's operation, and turns what happens into six words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
 from canonical.failures import Broken, Failure, Misconfigured, Rejected
 from canonical.messages import Command, Event
+from runtime import metrics, telemetry
 from runtime.clock import Clock
-from runtime.context import Context
+from runtime.context import Context, working_in
 from runtime.effects import Attempt, EffectsLedger
 from runtime.http.governor import Governor
 from runtime.process.asking import Answer
@@ -87,7 +89,7 @@ class Desk:
         async def find() -> Event | None:
             if probe is None:
                 return None
-            async with self._governors[connection.name].call():
+            async with self._governors[connection.name].call(), self.calling(connection, context):
                 found: Event | None = await _in_words(probe(self.call(connection, context), command))
             return found
 
@@ -101,11 +103,26 @@ class Desk:
         )
 
     async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:
-        async with self._governors[connection.name].call():
+        async with self._governors[connection.name].call(), self.calling(connection, context):
             reply: Event = await _in_words(operation.run(self.call(connection, context), command))
         if not isinstance(reply, type(command).reply_type()):
             raise Broken("wrong_reply", f"{command.wire_name()} was answered with {type(reply).__name__}")
         return reply
+
+    @asynccontextmanager
+    async def calling(self, connection: Connection, context: Context) -> AsyncIterator[None]:
+        """The vendor's own time, counted; log lines and outgoing calls know the connection."""
+        began_s, outcome = self._clock.monotonic_s(), "broken_off"
+        telemetry.note({"q2c.connection": connection.name})
+        try:
+            with working_in(msgspec.structs.replace(context, connection=connection.name)):
+                yield
+            outcome = "done"
+        except Failure as failure:
+            outcome = failure.word
+            raise
+        finally:
+            metrics.called(connection.name, outcome, self._clock.monotonic_s() - began_s)
 
     async def aclose(self) -> None:
         """Close all clients."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import structlog
 
 from canonical.failures import Broken, Failure
+from runtime import telemetry
 from runtime.bus.contract import EVERYONE
 from runtime.bus.wire import Envelope, envelope
 from runtime.clock import Clock
-from runtime.context import Context
+from runtime.context import Context, current, working_in
 from runtime.house import House
 from runtime.keys import message_id_for, new_correlation_id, new_message_id
 from runtime.store.contract import Duplicate, MarkReceived, Received, Seen, Send, SetCursor, Write
@@ -47,7 +48,8 @@ class Intake:
             return
         mark = {"tenant": kept.tenant, "connection": kept.connection, "event_id": kept.event_id}
         try:
-            found = await webhooks.translate(self._desk.call(connection, letter.context), kept.body)
+            async with self._desk.calling(connection, current()):
+                found = await webhooks.translate(self._desk.call(connection, letter.context), kept.body)
             writes = [*await self._told(connection, found), MarkReceived(**mark, state="translated")]
         except Failure as failure:
             if failure.word in {"throttled", "unavailable", "outcome_unknown"}:
@@ -61,7 +63,11 @@ class Intake:
         name = f"{connection.tenant}/{connection.name}/{poll.name}"
         cursor = await self._house.store.cursor(name)
         context = Context(tenant=connection.tenant, entity=next(iter(connection.entities), ""), correlation_id=new_correlation_id())
-        answer = await self._desk.ask(connection.name, poll.command(cursor), context)
+        with telemetry.span(f"poll {connection.name}/{poll.name}", context=context) as traced, working_in(traced or context):
+            return await self._polled(connection, poll, name, cursor)
+
+    async def _polled(self, connection: Connection, poll: Poll, name: str, cursor: str) -> int:
+        answer = await self._desk.ask(connection.name, poll.command(cursor), current())
         found, moved = poll.translate(answer.reply)
         # a poll looks back behind its cursor, so as to miss nothing; what was told before is not told again
         new = [t for t in found if not await self._house.store.seen(INTAKE, _message_id(connection, t))]
@@ -91,6 +97,7 @@ class Intake:
                 tenant=connection.tenant,
                 entity=getattr(translated.event, "entity", "") or next(iter(connection.entities), ""),
                 correlation_id=correlation_id or new_correlation_id(),
+                traceparent=current().traceparent,
             )
             letter = envelope(translated.event, context, now=self._clock.now(), message_id=_message_id(connection, translated))
             writes.append(Send(EVERYONE, letter))

@@ -15,6 +15,7 @@ import msgspec
 from httpx_aiohttp import AiohttpTransport
 
 from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
+from runtime import telemetry
 from runtime.context import current
 from runtime.http.failure_table import RETRY_AFTER_S_MAX, FailureTable
 
@@ -108,7 +109,7 @@ class HttpClient:
         changes = method not in {"GET", "HEAD"} if writes is None else writes
         url = str(httpx.URL(path if path.startswith("http") else self._base_url + path).copy_merge_params(dict(params or {})))
         body, body_type = _body(json, form, content)
-        sent = {**self._headers, **({"Content-Type": body_type} if body_type else {}), **_trace_headers(), **(headers or {})}
+        sent = {**self._headers, **({"Content-Type": body_type} if body_type else {}), **(headers or {})}
         answer = await self._once(method, url, body, sent, changes, deadline_s)
         if answer.status == 401 and self._auth is not None and await self._auth.renew():
             answer = await self._once(method, url, body, sent, changes, deadline_s)
@@ -123,9 +124,24 @@ class HttpClient:
         signed = {**headers, **(await self._auth.headers(method, url))} if self._auth else dict(headers)
         if self._client is None:
             self._client = httpx.AsyncClient(transport=AiohttpTransport(), timeout=None, trust_env=False, follow_redirects=False)  # noqa: S113 - the total deadline below is the time-out
+        with telemetry.call_span(method, url):
+            answer = await self._exchange(self._client, method, url, body, {**_trace_headers(), **signed}, changes, deadline_s)
+            telemetry.note({"http.response.status_code": answer.status}, failed=answer.status >= 400)
+            return answer
+
+    async def _exchange(
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        changes: bool,
+        deadline_s: float | None,
+    ) -> Response:
         seconds = deadline_s or self._deadline_s
         try:
-            async with asyncio.timeout(seconds), self._client.stream(method, url, content=body, headers=signed) as answer:
+            async with asyncio.timeout(seconds), client.stream(method, url, content=body, headers=headers) as answer:
                 return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, await self._read(answer))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unavailable("unreachable", f"no connection to {self._base_url}: {error}") from error
