@@ -1,6 +1,7 @@
 """Where all meet: from settings to a running gateway. Everything is made here and handed in; nothing looks anything up."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Literal
@@ -61,7 +62,9 @@ def connections_of(settings: Settings, connectors: Iterable[Connector] = CONNECT
         except (msgspec.ValidationError, ValueError) as error:
             raise Misconfigured("settings_invalid", f"connections.{name}.settings: {error}") from error
         users = tuple(entity for entity, e in settings.entities.items() if name in e.bindings.values())
-        found.append(Connection(name=name, card=card, settings=own, entities=users, strict=wanted.strict, poll_every_s=wanted.poll_every_s))
+        settles_in = None if wanted.settles_in_s is None else dt.timedelta(seconds=wanted.settles_in_s)
+        connection = Connection(name=name, card=card, settings=own, entities=users, strict=wanted.strict, poll_every_s=wanted.poll_every_s)
+        found.append(msgspec.structs.replace(connection, settles_in=settles_in))
     return found
 
 

@@ -69,12 +69,16 @@ class EntitySettings(Part, frozen=True, kw_only=True):
 
 
 class ConnectionSettings(Part, frozen=True, kw_only=True):
-    """A vendor account. ``settings`` are the connector's own (see its settings.py); ``strict``: refuse what the vendor would drop."""
+    """A vendor account. ``settings`` are the connector's own (see its settings.py); ``strict``: refuse what the vendor would drop.
+
+    ``settles_in_s``: how long this vendor may still be at a write whose answer was lost, where that is known better than on the card.
+    """
 
     connector: str
     settings: dict[str, Any] = {}
     strict: bool = True
     poll_every_s: float = 0.0
+    settles_in_s: float | None = None
 
 
 class Settings(Part, frozen=True, kw_only=True):

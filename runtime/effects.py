@@ -4,11 +4,14 @@ A confirmed write is never sent again: its reply is given from the ledger. After
 happened, not earlier than its settle time; only a clear no lets it be sent again. How a write is made single is data on the card.
 """
 
+import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import structlog
 
 from canonical.failures import Failure, FailureRecord, Misconfigured, OutcomeUnknown, Rejected
 from canonical.messages import Command, Event
@@ -18,7 +21,11 @@ from runtime.keys import new_message_id
 from runtime.process.asking import Answer
 from runtime.store.contract import Effect, EffectState, PutEffect, Store
 
-LOCK_S = 120.0
+log = structlog.get_logger("q2c.effects")
+
+# A write holds its lock for as long as it takes; a worker that dies over it leaves the lock to others this soon.
+LOCK_S = 10.0
+RENEWED_EVERY_S = 3.0
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,15 +50,36 @@ class EffectsLedger:
         """The reply of the write, made now or earlier. Raises one of the six failures; the ledger then says how far it came."""
         if attempt.handle:
             return await self._send(attempt, context)
-        now = self._clock.now()
-        until = now + dt.timedelta(seconds=LOCK_S)
-        lock, holder = f"effect:{context.tenant}:{context.key}", new_message_id()
-        if not await self._store.lease(lock, holder, slots=1, until=until, now=now):
-            raise OutcomeUnknown("in_flight", "another worker is sending this very write", retry_after_s=2.0)
-        try:
+        async with self._alone(f"effect:{context.tenant}:{context.key}"):
             return await self._send(attempt, context)
+
+    @asynccontextmanager
+    async def _alone(self, lock: str) -> AsyncIterator[None]:
+        """No other worker sends this write meanwhile. Should the lock be lost all the same, the settle time still keeps the second one
+        from sending.
+        """
+        holder = new_message_id()
+        if not await self._held(lock, holder):
+            raise OutcomeUnknown("in_flight", "another worker is sending this very write", retry_after_s=2.0)
+        keeping = asyncio.create_task(self._keep(lock, holder))
+        try:
+            yield
         finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
             await self._store.release(lock, holder)
+
+    async def _held(self, lock: str, holder: str) -> bool:
+        now = self._clock.now()
+        return await self._store.lease(lock, holder, slots=1, until=now + dt.timedelta(seconds=LOCK_S), now=now)
+
+    async def _keep(self, lock: str, holder: str) -> None:
+        while True:
+            await self._clock.sleep(RENEWED_EVERY_S)
+            try:
+                await self._held(lock, holder)
+            except Failure as failure:
+                log.warning("lock_not_renewed", lock=lock, why=str(failure))
 
     async def _send(self, attempt: Attempt, context: Context) -> Answer:
         # looked up under the lock: what another worker has sent in the meantime must be seen

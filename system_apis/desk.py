@@ -1,5 +1,6 @@
 """The desk of the system layer: takes a command for a connection, runs the card's operation, and turns what happens into six words."""
 
+import datetime as dt
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,7 +24,7 @@ KEYED = {Once.NATIVE_KEY, Once.EXTERNAL_ID_UPSERT}
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """A vendor account: its card, its settings, and the entities that use it. ``strict`` refuses what the vendor would silently drop.
 
-    ``poll_every_s`` overrides the card's own rhythm where it is above zero.
+    ``poll_every_s`` overrides the card's own rhythm where it is above zero; ``settles_in`` overrides its settle times where it is given.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     strict: bool = True
     poll_every_s: float = 0.0
+    settles_in: dt.timedelta | None = None
 
 
 class Desk:
@@ -97,7 +99,7 @@ class Desk:
             connection=connection.name,
             command=command,
             handle=operation.once in KEYED,
-            settles_in=operation.settles_in,
+            settles_in=operation.settles_in if connection.settles_in is None else connection.settles_in,
             run=run,
             find=find if probe else None,
         )
