@@ -41,12 +41,9 @@ class Sold(msgspec.Struct, frozen=True):
     discount: str = "0"
 
 
-PLAN, DAYS, DEVICES = (
-    Sold("SUB-TEAM", "recurring", "10", "42.00", "10"),
-    Sold("SVC-ONB", "service", "3", "1450.00"),
-    Sold("HW-GW", "one_time", "2", "920.00"),
-)
-PLAN_USD, DAYS_USD = Sold("SUB-TEAM", "recurring", "20", "45.00"), Sold("SVC-ONB", "service", "2", "1600.00")
+PLAN, PLAN_USD = Sold("SUB-TEAM", "recurring", "10", "42.00", "10"), Sold("SUB-TEAM", "recurring", "20", "45.00")
+DAYS, DAYS_USD = Sold("SVC-ONB", "service", "3", "1450.00"), Sold("SVC-ONB", "service", "2", "1600.00")
+DEVICES, DEVICES_USD = Sold("HW-GW", "one_time", "2", "920.00"), Sold("HW-GW", "one_time", "2", "990.00")
 
 
 def quote(entity: str, customer: Customer, *sold: Sold, opportunity: str = "OPP-1001") -> Quote:
@@ -95,3 +92,16 @@ def order_id(quoted: Quote) -> str:
 def order(quoted: Quote) -> BookOrder:
     """The same as an order that was accepted elsewhere."""
     return BookOrder(order=Order.of_quote(quoted, order_id(quoted), TODAY))
+
+
+def effects_of(quoted: Quote) -> set[tuple[str, str, str]]:
+    """What the booking of a deal leaves in whose books: vendor, kind and business key."""
+    booked = order_id(quoted)
+    erp = {"US01": "netsuite", "DE01": "tryton"}[quoted.entity]
+    found = {("salesforce", "opportunity_won", booked), ("avalara", "tax_document", booked), (erp, "sales_order", booked)}
+    if any(line.charge_type == "recurring" for line in quoted.lines):
+        found.add(("stripe", "subscription", booked))
+    services = [line.number for line in quoted.lines if line.charge_type == "service"]
+    if services:
+        found.add(("kantata", "project", booked))
+    return found | {("kantata", "project_task", f"{booked}:{number}") for number in services}

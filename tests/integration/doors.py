@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from process_apis.transactions import TransactionView
-from system_apis.simulation import Effect, Simulation
+from system_apis.simulation import Effect
 
 WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -68,6 +68,10 @@ class Door:
             return None
         return msgspec.convert(answer.body, TransactionView) if answer.status == 200 else None
 
+    async def takes_work(self) -> bool:
+        """Whether the gateway says that it is ready."""
+        return (await self.get("/health/ready")).status == 200
+
     async def until(self, correlation_id: str, stages: Iterable[str]) -> TransactionView:
         """The transaction as soon as it has come to one of these stages; else the failure tells its story."""
         wanted, seen = set(stages), TransactionView(correlation_id=correlation_id, stage="unknown")
@@ -80,33 +84,24 @@ class Door:
             raise AssertionError(f"{correlation_id} is {seen.stage}, not {' or '.join(sorted(wanted))}\n{seen.story}") from None
         return seen
 
-    async def ledger(self) -> list[Effect]:
-        """A simulated vendor's committed effects."""
-        return msgspec.convert((await self.get("/_sim/ledger")).body, list[Effect])
-
 
 def _answer(response: httpx.Response) -> Answer:
     is_json = "json" in response.headers.get("content-type", "")
     return Answer(response.status_code, msgspec.json.decode(response.content) if is_json else response.content, response.headers)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], what: str, *, every_s: float = LOOK_EVERY_S) -> None:
     """Returns when it holds: nobody tells us when."""
     try:
         async with asyncio.timeout(WITHIN_S):
             while True:
                 if await holds():
                     return
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(every_s)
     except TimeoutError:
         raise AssertionError(f"it did not come to this: {what}") from None
 
 
-def counted(effects: Iterable[Effect]) -> Counter[tuple[str, str]]:
+def kept(ledger: Iterable[Effect]) -> Counter[tuple[str, str]]:
     """How often a vendor's books have an effect, by kind and business key."""
-    return Counter((effect.kind, effect.business_key) for effect in effects)
-
-
-def kept(simulation: Simulation) -> Counter[tuple[str, str]]:
-    """The same of a simulation in this process."""
-    return counted(simulation.ledger)
+    return Counter((effect.kind, effect.business_key) for effect in ledger)

@@ -56,7 +56,9 @@ class Company(msgspec.Struct, frozen=True, kw_only=True):
 
     def books(self, vendor: str, *about: str) -> dict[tuple[str, str], int]:
         """How often a vendor's books have each effect that names one of these: others may sell in the same Tryton."""
-        return {effect: times for effect, times in kept(self.simulations[vendor]).items() if any(word in effect[1] for word in about)}
+        return {
+            effect: times for effect, times in kept(self.simulations[vendor].ledger).items() if any(word in effect[1] for word in about)
+        }
 
     async def sale(self, of_order: str) -> Sale:
         """The one sale under our order id."""
