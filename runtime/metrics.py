@@ -1,5 +1,8 @@
 """What is counted and measured, for Prometheus. Labels are names out of tables and settings; never an id, never what a caller sent."""
 
+import datetime as dt
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -45,6 +48,15 @@ def stepped(process: str, step: str, outcome: str, seconds: float) -> None:
     """A step was tried."""
     STEPS.labels(process, step, outcome).inc()
     STEP_S.labels(process, step).observe(seconds)
+
+
+def left_behind(sent_at: Iterable[str], now: dt.datetime) -> None:
+    """Messages were found that are committed and not on the bus."""
+    oldest = min(filter(None, sent_at), default="")  # ISO 8601 in UTC: the order of the texts is that of the moments
+    try:
+        LEFT_BEHIND_S.set((now - dt.datetime.fromisoformat(oldest)).total_seconds())
+    except (ValueError, TypeError):  # nothing, or a letter that does not say when: no reason to stop a relay
+        LEFT_BEHIND_S.set(0)
 
 
 def called(connection: str, outcome: str, seconds: float) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
+from runtime import metrics
 from runtime.clock import Clock
 from runtime.store.contract import Duplicate, Fenced
 from runtime.store.database import Database, let_go
@@ -146,6 +147,7 @@ class Writer:
             if not isinstance(trouble, Unavailable):
                 break
             log.warning("store_trouble", code=trouble.code, detail=trouble.detail, units=len(entries))
+        metrics.COMMIT_UNITS.observe(len(entries))
         for entry in entries:
             entry.tell(trouble)
         if trouble is None and self._database.kind == "postgresql" and is_time_to_look(self._number):

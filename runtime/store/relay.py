@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from canonical.failures import Unavailable
+from runtime import metrics
 from runtime.bus.contract import Bus
 from runtime.clock import Clock
 from runtime.keys import new_message_id
@@ -120,7 +121,9 @@ class Relay:
         known = self._published | self._under_way
         rows = await self._store.unsent(older_than=before, limit=SWEEP_MAX + len(self._stuck) + len(known))
         self._stuck.intersection_update(row.letter.id for row in rows)
-        return sorted((row for row in rows if row.letter.id not in known), key=lambda row: row.letter.id in self._stuck)
+        left = [row for row in rows if row.letter.id not in known]
+        metrics.left_behind((row.letter.sent_at for row in left), self._clock.now())
+        return sorted(left, key=lambda row: row.letter.id in self._stuck)
 
     async def _publish(self, messages: Sequence[Outgoing]) -> bool:
         """Publish messages together; False where the bus as such does not work."""
