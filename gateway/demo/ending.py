@@ -66,6 +66,13 @@ def owed(deals: Sequence[Seen], numbers: Numbers) -> dict[str, Money]:
     return {number: amount for number, amount in rest.items() if amount}
 
 
+def settled(seen: Seen, open_amounts: Mapping[str, Money]) -> bool:
+    """Whether nothing more is to be waited for: the deal has ended as it must and the read model says so, or it was given up."""
+    expect = seen.deal.expect
+    shown = seen.view is None or seen.view.stage in STAGES.get(expect.outcome, set())
+    return bool(seen.stopped) or (shown and outcome(seen, open_amounts) == expect.outcome)
+
+
 def differences(seen: Seen, open_amounts: Mapping[str, Money]) -> tuple[str, ...]:
     """What is not as the file says; nothing: the deal has ended as it must."""
     if seen.stopped:

@@ -9,7 +9,7 @@ from gateway.demo.checking import Audit, audit, called_off
 from gateway.demo.deals import Deal
 from gateway.demo.door import PATIENCE_S, Addresses, Door, TooLate, Vendors
 from gateway.demo.driver import AT_ONCE, Driver, Seen
-from gateway.demo.ending import differences, hurdles, owed, unlike
+from gateway.demo.ending import hurdles, owed, settled, unlike
 from gateway.demo.expecting import expected
 from gateway.demo.report import Report, progress, report
 from gateway.simulated import ENTITIES
@@ -60,7 +60,7 @@ class Demo:
             for one in seen:
                 await self.driver.look_again(one)
             open_amounts = await self._open_amounts()
-            if not any(differences(one, open_amounts) for one in seen if not one.stopped) or self._clock.monotonic_s() >= until_s:
+            if all(settled(one, open_amounts) for one in seen) or self._clock.monotonic_s() >= until_s:
                 return open_amounts
             await self._clock.sleep(LOOK_EVERY_S)
 

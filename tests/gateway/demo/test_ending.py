@@ -10,7 +10,7 @@ from canonical.quote import Finding, QuoteValidated
 from gateway.demo.deals import Outcome
 from gateway.demo.door import Entry, Refusal
 from gateway.demo.driver import Seen
-from gateway.demo.ending import differences, hurdles, outcome, owed, unlike
+from gateway.demo.ending import differences, hurdles, outcome, owed, settled, unlike
 from tests.gateway.demo.made_up import PAID, changed, deal, instance, seen
 
 FULL, PART = Money("110.00", "USD"), Money("60.00", "USD")
@@ -74,6 +74,15 @@ def test_the_outcome_is_read_off_what_was_seen(word: Outcome) -> None:
     found, open_amounts = WELL[word]
     assert outcome(found, open_amounts) == word
     assert differences(found, open_amounts) == ()
+
+
+def test_what_may_still_come_is_waited_for() -> None:
+    """An open amount and a read model may lag behind; findings, and a deal that was given up, do not change any more."""
+    assert settled(seen(), {})
+    assert not settled(seen(), {"INV-1": PART})
+    assert not settled(seen(stage="booked"), {})
+    assert settled(seen(stage="booked", stopped="nobody came"), {})
+    assert settled(seen(validation=UNTAXED), {})
 
 
 def test_a_payment_that_still_waits_makes_a_deal_parked() -> None:
