@@ -24,7 +24,7 @@ from system_apis.worker import all_queues as system_queues
 def check(settings: Settings) -> list[str]:
     """What does not fit, a line each; nothing where all is well."""
     connections = {connection.name: connection for connection in connections_of(settings)}
-    faults = []
+    faults = [] if settings.entities else ["no legal entity is set: [entities.NAME] binds ports to connections"]
     for name, entity in settings.entities.items():
         for port, bound in entity.bindings.items():
             if bound not in connections:
