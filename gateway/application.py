@@ -3,16 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from litestar import Litestar, MediaType, Response, Router, get
+from litestar import Litestar, MediaType, Response, get
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.docs_page import PlainPage
+from gateway.docs_page import DocsRouter, PlainPage
 from policies import problems
+from policies.bodies import StrictRequest
 from policies.declare import PUBLIC
 from policies.enforce import Enforcer, refuse_undeclared
+from policies.incoming import sign
 from policies.jwt import Verifier
 from runtime.house import House
 
@@ -27,13 +29,15 @@ def application(
         route_handlers=[*handlers, *_operations(ready)],
         dependencies=dict(dependencies),
         middleware=[Enforcer(house, verifier)],
+        request_class=StrictRequest,
+        before_send=[sign],
         exception_handlers={Exception: problems.handle},
         openapi_config=OpenAPIConfig(
             title="q2c-gateway",
             version=version,
             description="From quote to cash as one traceable, provable transaction.",
             render_plugins=[PlainPage(), JsonRenderPlugin()],
-            openapi_router=Router(path="/docs", route_handlers=[], opt=PUBLIC.opt),
+            openapi_router=DocsRouter(path="/docs", route_handlers=[], opt=PUBLIC.opt, include_in_schema=False),
         ),
         logging_config=None,
         request_max_body_size=None,  # the limit is a policy of the route

@@ -3,15 +3,25 @@
 from html import escape
 from typing import Any
 
-from litestar import Request
+from litestar import Request, Router
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.routes import BaseRoute
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1b1f24; }
 h2 { margin-top: 2rem; border-bottom: 1px solid #d0d7de; } code { background: #f3f4f6; padding: .1rem .3rem; border-radius: .2rem; }
-table { border-collapse: collapse; width: 100%; } td { padding: .4rem .6rem .4rem 0; vertical-align: top; border-bottom: 1px solid #eaeef2; }
+table { border-collapse: collapse; width: 100%; } td { padding: .4rem .6rem .4rem 0; vertical-align: top; }
+tr { border-bottom: 1px solid #eaeef2; }
 td:first-child { width: 5rem; font-weight: 600; } td:nth-child(2) { width: 26rem; }
 """
+
+
+class DocsRouter(Router):
+    """Serves the page and the document, and nothing else: without Litestar's own page for paths below that do not exist."""
+
+    def register(self, value: Any) -> list[BaseRoute]:
+        """Litestar hands in one handler for each page, and the one for what is not there."""
+        return [] if "/{path:str}" in getattr(value, "paths", ()) else super().register(value)
 
 
 class PlainPage(OpenAPIRenderPlugin):
@@ -20,7 +30,7 @@ class PlainPage(OpenAPIRenderPlugin):
     def __init__(self) -> None:
         super().__init__(path="/")
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the same for everybody
         """The page."""
         by_tag: dict[str, list[str]] = {}
         for path, operations in sorted(openapi_schema.get("paths", {}).items()):

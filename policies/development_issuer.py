@@ -1,6 +1,7 @@
 """A token issuer for the embedded way of running: one key pair in the data folder, tokens by ``q2c token``. Not for production."""
 
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class DevelopmentIssuer:
             pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
-            unfinished = self._path.with_suffix(f".{os.getpid()}")
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            unfinished = self._path.with_suffix(f".{secrets.token_hex(8)}")
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(pem)
             try:

@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,13 +16,14 @@ from policies.problems import Problem
 from runtime.house import House
 from runtime.store.contract import Duplicate, IdempotencyRecord, PutIdempotency, Write
 
-KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 KEPT_FOR = dt.timedelta(days=30)
-KEPT_HEADERS = {"content-type", "location"}
+KEPT_HEADERS = {b"content-type", b"location"}
+AGAIN = {"Retry-After": "1"}
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What makes two requests the same: who, what, with which body."""
+    """What makes two requests the same: who asked for which operation (``scope``), under which key, and for what (``fingerprint``)."""
 
     tenant: str
     scope: str
@@ -30,24 +32,24 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def read_key(header: str | None, *, required: bool) -> str:
-    """The caller's key, with or without quotes; empty where none is needed. Raises `Problem` 400."""
-    if not header:
+    """The caller's key, with or without quotes; empty where there is none and none is needed. Raises `Problem` 400."""
+    if header is None:
         if required:
-            raise Problem(400, "idempotency_key_missing", "this operation moves money: send an Idempotency-Key header")
+            raise Problem(400, "idempotency_key_missing", "what this does shall happen once: send an Idempotency-Key header")
         return ""
     key = header[1:-1] if len(header) >= 2 and header[0] == header[-1] == '"' else header
-    if not KEY.match(key):
-        raise Problem(400, "idempotency_key_invalid", "an Idempotency-Key is 1 to 255 visible ASCII characters")
+    if not KEY.fullmatch(key):
+        raise Problem(400, "idempotency_key_invalid", "an Idempotency-Key is 1 to 255 visible ASCII characters, one key per request")
     return key
 
 
-def fingerprint(method: str, path: str, tenant: str, body: bytes) -> str:
-    """SHA-256 over method, path, tenant and the body, where JSON that differs only in layout counts as the same."""
+def fingerprint(*parts: str, body: bytes, tree: Any = None) -> str:
+    """SHA-256 over what identifies the request and its body; a body in JSON counts by its content (``tree``), whatever its layout."""
     try:
-        canonical = msgspec.json.encode(msgspec.json.decode(body), order="deterministic") if body else b""
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        canonical = body
-    return hashlib.sha256(b"\x00".join([method.encode(), path.encode(), tenant.encode(), canonical])).hexdigest()
+        content = body if tree is None else msgspec.json.encode(tree, order="deterministic")
+    except (msgspec.EncodeError, OverflowError, RecursionError):  # a number beyond 64 bits, or very deep: then the layout counts, too
+        content = body
+    return hashlib.sha256("\0".join((*parts, "")).encode("utf-8", "surrogatepass") + content).hexdigest()
 
 
 async def replayed(house: House, request: Request) -> IdempotencyRecord | None:
@@ -58,19 +60,23 @@ async def replayed(house: House, request: Request) -> IdempotencyRecord | None:
     return known
 
 
+def in_flight() -> Problem:
+    """The answer to whoever repeats a request that is still at work."""
+    return Problem(409, "idempotency_key_in_flight", "the first request with this key is still at work", headers=AGAIN)
+
+
 async def keep(
     house: House, request: Request, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, writes: Sequence[Write]
 ) -> IdempotencyRecord | None:
     """Commit the answer with what the request sends. Where a twin was faster, nothing is written and its answer is returned."""
     now = house.clock.now()
-    kept = {n.decode(): v.decode() for n, v in headers if n.decode().lower() in KEPT_HEADERS}
     record = IdempotencyRecord(
         tenant=request.tenant,
         scope=request.scope,
         key=request.key,
         fingerprint=request.fingerprint,
         status=status,
-        headers=kept,
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name.lower() in KEPT_HEADERS},
         body=body,
         created_at=now,
         expires_at=now + KEPT_FOR,
@@ -78,12 +84,8 @@ async def keep(
     try:
         await house.commit([PutIdempotency(record), *writes])
     except Duplicate as known:
-        if known.what != "idempotency":
-            raise
         twin = await replayed(house, request)
-        if twin is None:  # not the caller's key but a business key was taken in the same moment by another request
-            raise Problem(
-                409, "conflict", "another request for the same thing was faster; ask again", headers={"Retry-After": "1"}
-            ) from known
+        if twin is None:  # not the caller's key but a business key (order, payment, …) was taken in the same moment by another request
+            raise Problem(409, "conflict", "another request for the same thing was faster; ask again", headers=AGAIN) from known
         return twin
     return None

@@ -8,23 +8,33 @@ from policies.declare import Policies
 from policies.problems import Problem
 
 BODILESS = {"GET", "HEAD", "DELETE", "OPTIONS"}
+_LENGTH_DIGITS_MAX = 18
 
 
-def check_type(method: str, headers: Mapping[str, str], policies: Policies) -> None:
+def check_type(headers: Mapping[str, str], policies: Policies) -> None:
     """Raises `Problem` 415 for a body of a type that the route does not take."""
-    if method in BODILESS or not policies.content_types:
+    if not policies.content_types:
         return
-    sent = headers.get("content-type", "").partition(";")[0].strip().lower()
+    sent = headers.get("content-type", "")
+    if sent in policies.content_types:
+        return
+    sent = sent.partition(";")[0].strip().lower()
     if sent not in policies.content_types:
-        raise Problem(415, "unsupported_media_type", f"send {' or '.join(policies.content_types)}, not {sent or 'a body without a type'}")
+        detail = f"send {' or '.join(policies.content_types)}, not {sent[:80] or 'a body without a type'}"
+        raise Problem(415, "unsupported_media_type", detail)
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """The whole body, at most `limit` bytes. Raises `Problem` 413."""
+def check_declared_length(headers: Mapping[str, str], limit: int) -> None:
+    """Raises `Problem` 413 for a body that says of itself that it is too large."""
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and (len(declared) > _LENGTH_DIGITS_MAX or int(declared) > limit):
         raise _too_large(limit)
-    chunks, size = [], 0
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, at most `limit` bytes. Raises `Problem` 413."""
+    chunks: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

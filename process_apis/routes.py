@@ -11,6 +11,7 @@ from canonical.messages import Accepted
 from canonical.order import BookOrder
 from canonical.payment import ReceivePayment
 from canonical.quote import DecideQuote, QuoteValidated, Signature, SubmitQuote, ValidateQuote
+from policies import bodies
 from policies.declare import EDGE, OPERATOR
 from policies.problems import Problem
 from process_apis import transactions
@@ -72,8 +73,7 @@ class Quotes(Controller):
     async def decide(self, quote_id: FromPath[str], data: JSONBody[Decision], reception: NamedDependency[Reception]) -> Response[Accepted]:
         """Approve or reject a version that waits for approval; sign or decline one that waits for the customer."""
         fields = {**msgspec.structs.asdict(data), "quote_id": quote_id}
-        command = msgspec.convert(msgspec.to_builtins(fields), DecideQuote)
-        return await taken(reception.decide_quote(command))
+        return await taken(reception.decide_quote(bodies.converted(fields, DecideQuote)))
 
 
 class Orders(Controller):

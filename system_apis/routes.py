@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from canonical.failures import Rejected
 from canonical.messages import Command, Event
+from policies import bodies
 from policies.declare import INTERNAL, WEBHOOK
 from policies.problems import Problem
 from runtime.context import current
@@ -53,7 +54,7 @@ class Resources(Controller):
         """Make a record at a connection; the body is the resource's command. The same key again is the same record."""
         found = _connection(desk, connection)
         shape = _command(found, resource, "post")
-        command: Command[Any] = msgspec.json.decode(await request.body(), type=shape)
+        command = bodies.decoded(await request.body(), shape)
         key = request.headers.get("idempotency-key", "").strip('"')
         answer = await _ask(desk, found, command, f"system/{connection}/{resource}/{current().actor}/{key}")
         await house.write(*answer.writes)
@@ -137,8 +138,7 @@ def _from_query(shape: type[Command[Any]], query: Mapping[str, list[str]]) -> Co
     fields: dict[str, Any] = {}
     for name, values in query.items():
         fields[name] = [part for value in values for part in value.split(",")] if name in lists else values[-1]
-    command: Command[Any] = msgspec.convert(fields, shape, strict=False)
-    return command
+    return bodies.asked(fields, shape)
 
 
 async def _ask(desk: Desk, connection: Connection, command: Command[Any], key: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -30,8 +31,8 @@ class SalesPortal(Controller):
 
     @post("/quotes", status_code=202, opt=EDGE.but(scope="quotes:write", idempotency="required").opt)
     async def submit(self, data: JSONBody[SubmitQuote], house: NamedDependency[House]) -> Response[Accepted]:
-        """Submit a quote version."""
-        return _follow(await house.ask(data, within_s=ANSWER_WITHIN_S))
+        """Submit a quote version; whoever holds the token has submitted it, whatever the body says."""
+        return _follow(await house.ask(msgspec.structs.replace(data, submitted_by=current().actor), within_s=ANSWER_WITHIN_S))
 
     @post("/quotes/decisions", status_code=202, opt=EDGE.but(scope="quotes:decide", idempotency="optional").opt)
     async def decide(self, data: JSONBody[DecideQuote], house: NamedDependency[House]) -> Response[Accepted]:
