@@ -10,6 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.docs_page import DocsRouter, PlainPage
+from gateway.watching import watched
 from policies import problems
 from policies.bodies import StrictRequest
 from policies.declare import PUBLIC
@@ -43,6 +44,7 @@ def application(
         request_max_body_size=None,  # the limit is a policy of the route
     )
     refuse_undeclared(app)
+    app.asgi_handler = watched(app.asgi_handler, house.clock)
     return app
 
 

@@ -191,7 +191,7 @@ def call_span(method: str, url: str) -> AbstractContextManager[Context | None]:
     named: dict[str, str | int] = {"http.request.method": method, "server.address": host, "url.path": parts.path}
     if parts.port is not None:
         named["server.port"] = parts.port
-    return span(f"{method} {host}", SpanKind.CLIENT, attributes=named)
+    return span(f"{method} {current().connection or host}", SpanKind.CLIENT, attributes=named)
 
 
 def request_span(name: str, *, context: Context, known: bool, attributes: Attributes) -> AbstractContextManager[Context | None]:

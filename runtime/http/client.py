@@ -126,7 +126,7 @@ class HttpClient:
             self._client = httpx.AsyncClient(transport=AiohttpTransport(), timeout=None, trust_env=False, follow_redirects=False)  # noqa: S113 - the total deadline below is the time-out
         with telemetry.call_span(method, url):
             answer = await self._exchange(self._client, method, url, body, {**_trace_headers(), **signed}, changes, deadline_s)
-            telemetry.note({"http.response.status_code": answer.status}, failed=answer.status >= 400)
+            telemetry.note({"http.response.status_code": answer.status}, failed=answer.status >= 400 and answer.status != 404)
             return answer
 
     async def _exchange(
