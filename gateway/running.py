@@ -22,6 +22,7 @@ from gateway.context import Where
 from gateway.logs import catch_strays, configure_logs
 from gateway.settings import Settings
 from gateway.simulated import SIMULATORS, apps
+from gateway.watching import metrics_shown
 from gateway.welcome import welcome
 from policies.development_issuer import ALL_SCOPES, DevelopmentIssuer
 from runtime.store.migrations import migrate
@@ -65,7 +66,8 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     typer.echo("worker: at work", err=True)
     try:
-        await stopping.wait()
+        with metrics_shown(settings.http.host, settings.telemetry.metrics_port):
+            await stopping.wait()
     finally:
         await gateway.stop()
 

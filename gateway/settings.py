@@ -52,11 +52,13 @@ class TokenSettings(Part, frozen=True, kw_only=True):
 
 class TelemetrySettings(Part, frozen=True, kw_only=True):
     """``otlp_url``: a collector that takes spans over OTLP/HTTP, e.g. ``http://collector:4318``; empty: no spans are made.
-    ``sample_ratio``: the part of all traces that is recorded; a trace is recorded as a whole or not at all.
+    ``sample_ratio``: the part of all traces that is recorded; a trace is recorded as a whole or not at all. ``metrics_port``: where a
+    worker, which serves no other HTTP, shows its metrics; 0: nowhere.
     """
 
     otlp_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")] = ""
     sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
 class EntitySettings(Part, frozen=True, kw_only=True):

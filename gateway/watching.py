@@ -1,9 +1,14 @@
 """Every request is seen from outside all policies: a span, a count, and one line in the log, also where no route serves it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import start_http_server
 
+from canonical.failures import Misconfigured
 from policies.incoming import incoming, within
 from runtime import metrics, telemetry
 from runtime.clock import Clock
@@ -13,6 +18,24 @@ log = structlog.get_logger("q2c.http")
 
 UNMATCHED = "unmatched"
 NOBODY_THERE = 499  # no answer was begun: the caller had gone, or we are being stopped
+
+
+@contextmanager
+def metrics_shown(host: str, port: int) -> Iterator[int]:
+    """Metrics at a port of their own, in a thread of its own; gives the port, 0 where there is to be none."""
+    if not port:
+        yield 0
+        return
+    try:
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise Misconfigured("port_taken", f"cannot show metrics on {host}:{port} ({error.strerror})") from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class _Answer:

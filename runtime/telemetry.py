@@ -9,6 +9,7 @@ sender was, so that a chain from quote to cash is recorded as a whole or not at 
 """
 
 import logging
+import os
 import re
 import secrets
 import threading
@@ -53,8 +54,9 @@ class Tracing:
 
     def __init__(self, exporter: SpanExporter, *, ratio: float, version: str = "") -> None:
         self.bound = round(ratio * 2**64)
+        self._told = _Told(exporter)
         self._batches = BatchSpanProcessor(
-            _Told(exporter),
+            self._told,
             max_queue_size=SPANS_WAITING_MAX,
             schedule_delay_millis=EXPORT_EVERY_S * 1000,
             max_export_batch_size=TOGETHER_MAX,
@@ -80,6 +82,7 @@ class Tracing:
         stopping = threading.Thread(target=self._batches.shutdown, name="q2c-last-spans", daemon=True)
         stopping.start()
         stopping.join(STOP_WITHIN_S)
+        self._told.give_up()
 
 
 _tracing: Tracing | None = None
@@ -88,9 +91,9 @@ _tracing: Tracing | None = None
 def start_tracing(url: str, *, ratio: float, version: str = "") -> Tracing | None:
     """Begin to record, where there is an address of a collector, e.g. ``http://collector:4318``.
 
-    Headers that the collector wants are taken from OTEL_EXPORTER_OTLP_HEADERS.
+    Headers that the collector wants are taken from OTEL_EXPORTER_OTLP_HEADERS; OTEL_SDK_DISABLED=true ends all recording.
     """
-    if not url:
+    if not url or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # `_Told` says it once, not every few seconds
     endpoint = url if url.endswith("/v1/traces") else f"{url.rstrip('/')}/v1/traces"
@@ -110,9 +113,10 @@ class _Told(SpanExporter):
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self._well = True
+        self._ended = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        result = SpanExportResult.FAILURE if self._ended else self._exporter.export(spans)
         well = result is SpanExportResult.SUCCESS
         metrics.SPANS.labels("exported" if well else "lost").inc(len(spans))
         if well != self._well:
@@ -121,7 +125,13 @@ class _Told(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Try nothing more, and end what is being tried."""
+        if not self._ended:
+            self._ended = True
+            self._exporter.shutdown()
 
 
 class _Scope:

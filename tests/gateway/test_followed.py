@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 @pytest.fixture(autouse=True)
 def silent_afterwards() -> Iterator[None]:
-    """Nobody records when a test has ended."""
+    """Nobody records when a test has ended, and nobody goes on trying to tell."""
     yield
     assert not telemetry.active()
+    exporting = [thread for thread in threading.enumerate() if thread.name.startswith("OtelBatch")]
+    for thread in exporting:
+        thread.join(10)
+    assert [thread for thread in exporting if thread.is_alive()] == []
 
 
 def test_no_span_is_an_orphan(told: Told) -> None:
@@ -237,6 +242,7 @@ def test_each_finished_request_and_instance_is_a_line(told: Told) -> None:
 async def test_a_collector_that_never_answers_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a collector that takes the connection and says nothing, an order is booked and the gateway stops in order."""
     monkeypatch.setattr(telemetry, "STOP_WITHIN_S", 0.2)
+    monkeypatch.setattr(telemetry, "EXPORT_WITHIN_S", 0.5)
     sold = quote("US01", ACME, PLAN_USD)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         async with running(tmp_path, otlp_url=f"http://127.0.0.1:{mute.getsockname()[1]}") as world:
