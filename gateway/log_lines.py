@@ -20,7 +20,10 @@ _NAMES = (
 )
 _SECRET_NAME = re.compile(rf"(?:^|[_\W])(?:{_NAMES})s?$", re.IGNORECASE)
 # Nearly every text has none of these words; only one that has is looked at more closely.
-_SUSPICIOUS = re.compile(rf"{_NAMES}|bearer |basic |://|eyJ|sk_|rk_|whsec_|PRIVATE KEY", re.IGNORECASE)
+_SUSPICIOUS = (
+    *("token", "key", "secret", "authorization", "passw", "pwd", "passphrase", "credential", "cookie", "assertion", "bearer", "basic"),
+    *("://", "eyj", "sk_", "rk_", "whsec_"),
+)
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), HIDDEN),
@@ -47,7 +50,8 @@ def encoded(fields: Mapping[str, Any]) -> str:
 
 def without_secrets(text: str) -> str:
     """A text with what looks like a secret replaced."""
-    if _SUSPICIOUS.search(text):
+    lower = text.lower()
+    if any(word in lower for word in _SUSPICIOUS):
         for pattern, instead in _SECRETS:
             text = pattern.sub(instead, text)
     return text
@@ -64,7 +68,7 @@ def _value(name: Any, value: Any) -> Any:
 
 
 def _cleaned(name: Any, value: Any, depth: int) -> Any:
-    if isinstance(name, str) and _is_secret(name):
+    if isinstance(name, str) and _is_secret(name[-NAME_LENGTH_MAX:]):
         return HIDDEN if value else None
     if isinstance(value, str):
         return _cut(without_secrets(_encodable(value[: VALUE_LENGTH_MAX * 2])), len(value))
