@@ -164,7 +164,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-# What a unit may write. Each is one line of `engine.WRITES`.
+# What a unit may write. Each is one line of `writing.WRITES`.
 
 
 class StartInstance(msgspec.Struct, frozen=True):

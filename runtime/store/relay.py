@@ -68,6 +68,7 @@ class Relay:
             except asyncio.CancelledError:
                 # A broker that hangs shows as a cancellation of whoever publishes; ours alone ends the relay.
                 if _is_being_cancelled():
+                    await self._mark_or_keep()
                     raise
                 log.warning("relay_interrupted")
                 wait_s = await self._pause(wait_s)
@@ -88,7 +89,7 @@ class Relay:
         return longer_s
 
     async def stop(self) -> None:
-        """Write the marks that are due; to be called when `run` has ended."""
+        """Write the marks that are due: at the very end, when nothing is published any more."""
         await self._mark_or_keep()
 
     async def mark(self) -> None:

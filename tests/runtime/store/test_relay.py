@@ -293,6 +293,17 @@ async def test_the_loop_outlives_a_store_that_fails(
     await asyncio.wait({running})
 
 
+async def test_the_loop_marks_before_it_ends(relay: Relay, store: SqlStore) -> None:
+    """A loop that is cancelled first writes the marks that wait."""
+    running = asyncio.create_task(relay.run())
+    await asyncio.sleep(0)
+    await relay.publish_now(await committed(store, "a"))
+    assert await unsent(store) == ["a"]
+    running.cancel()
+    await asyncio.wait({running})
+    assert await unsent(store) == []
+
+
 async def test_marks_that_wait_are_written_at_the_end(relay: Relay, store: SqlStore) -> None:
     """`stop` writes the marks that are due."""
     await relay.publish_now(await committed(store, "a"))
