@@ -5,11 +5,12 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from runtime.bus.contract import ATTEMPTS_MAX, Bus
+from runtime.bus.contract import ATTEMPTS_MAX, Address, Bus, DeadLetter, Queue
 from runtime.bus.embedded import EmbeddedBus
 from runtime.bus.wire import Envelope
 from runtime.clock import SystemClock
@@ -17,6 +18,14 @@ from runtime.keys import new_message_id
 from runtime.store.engine import SqlStore, open_store
 from tests.contracts.rabbit_bench import on_rabbitmq
 from tests.contracts.stores import letter as plain_letter
+
+BusMaker = Callable[..., Awaitable[Bus]]
+
+ORDERS = Queue(name="process.order_booking", events=("QuoteAccepted", "PaymentSettled"))
+CASH = Queue(name="process.cash_application", events=("PaymentSettled",))
+QUESTIONS = Queue(name="ask.process.quote_validation", asks=True)
+QUEUES = (ORDERS, CASH, QUESTIONS)
+TO_ORDERS = Address(ORDERS.name)
 
 WITHIN_S = 30.0
 # After a failure a message comes again so soon, and at the stop handlers get so long.
@@ -160,3 +169,42 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not await holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.rabbitmq] if name == "rabbitmq" else []) for name in BENCHES])
+async def bench(request: pytest.FixtureRequest, migrated_file: Path) -> AsyncIterator[Bench]:
+    """Where the buses of a test come from."""
+    async with BENCHES[request.param](request) as one:
+        yield one
+
+
+@pytest.fixture
+async def bus_maker(bench: Bench) -> AsyncIterator[BusMaker]:
+    """Makes buses that have started, and stops them in the end."""
+    made: list[Bus] = []
+
+    async def make(*, attempts_max: int = 3) -> Bus:
+        bus = await bench.bus(attempts_max=attempts_max)
+        await bus.start(QUEUES)
+        made.append(bus)
+        return bus
+
+    yield make
+    for bus in made:
+        await bus.stop()
+
+
+@pytest.fixture
+async def bus(bus_maker: BusMaker) -> Bus:
+    """A bus that has started. A message is dead after three attempts."""
+    return await bus_maker()
+
+
+async def dead(bus: Bus, number: int, queue: str = ORDERS.name) -> tuple[DeadLetter, ...]:
+    """The dead letters of a queue, once there are so many."""
+
+    async def there() -> bool:
+        return len(await bus.dead_letters(queue)) >= number
+
+    await until(there)
+    return await bus.dead_letters(queue)
