@@ -156,9 +156,9 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys([*asked, *(command for command in undoing if command is not None)]))
 
 
-def missing_table(name: str, version: int) -> Process:
+def missing_table(name: str, version: int, key: str) -> Process:
     """Stands in for a table that this release does not have, so that its instances can be parked with a reason."""
-    draft = CaseDraft(kind=name, title=f"{name}, version {version}")
+    draft = CaseDraft(kind=name, title=f"{name}/{key}")
     return Process(
         name=name,
         version=version,

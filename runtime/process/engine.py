@@ -204,8 +204,8 @@ class Engine:
                 process, memory = self._read(row)
             except Broken as unreadable:
                 log.exception("instance_unreadable", instance=f"{row.process}/{row.key}")
-                run = Run(missing_table(row.process, row.version), row, msgspec.Raw(row.memory), seq=len(lines), clock=self.clock)
-                failing.park(run, "", unreadable)
+                run = Run(missing_table(row.process, row.version, row.key), row, msgspec.Raw(row.memory), seq=len(lines), clock=self.clock)
+                failing.park(run, "table", unreadable)
                 await self._guarded(run.name, self.commit(run))
                 return False
             run = Run(process, row, memory, seq=len(lines), clock=self.clock)

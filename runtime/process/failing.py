@@ -3,10 +3,10 @@
 import datetime as dt
 from typing import Any, Protocol
 
-from canonical.failures import Broken, Failure, FailureRecord, OutcomeUnknown, Rejected, Throttled, Unavailable
+from canonical.failures import Broken, Failure, OutcomeUnknown, Rejected, Throttled, Unavailable
 from runtime.clock import Clock
 from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step, Wait
-from runtime.process.run import Run
+from runtime.process.run import Run, recorded
 from runtime.store.contract import ENDED, Effect
 
 LATER: tuple[type[Failure], ...] = (Throttled, Unavailable, OutcomeUnknown)
@@ -60,7 +60,7 @@ def park(run: Run, step: str, failure: Failure) -> None:
     undoing = run.instance.status == "undoing"
     run.failed(step, failure, kind="parked")
     draft = run.about()
-    document = {"failure": FailureRecord.of(failure), "step": step, "undoing": undoing, "about": draft.document}
+    document = {"failure": recorded(failure), "step": step, "undoing": undoing, "about": draft.document}
     run.open_case(
         CaseDraft(
             kind="parked",

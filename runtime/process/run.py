@@ -33,6 +33,13 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
+def recorded(failure: Failure) -> FailureRecord:
+    """A failure as the store can hold it."""
+    record = FailureRecord.of(failure)
+    texts = {name: storable(getattr(record, name)) for name in ("code", "detail", "pointer", "raw")}
+    return msgspec.structs.replace(record, **texts)
+
+
 class Run:
     """Collects what the next commit will write. Nothing here waits or talks to anybody."""
 
@@ -156,7 +163,7 @@ class Run:
         """Note a failure in the journal and on the instance; one that is being undone keeps the reason why."""
         self.line(kind, step, detail=f"{failure.word}: {failure.detail}")
         if self.instance.status != "undoing":
-            self.change(reason=FailureRecord.of(failure))
+            self.change(reason=recorded(failure))
 
     def undo_fields(self, command: Command[Any] | None) -> dict[str, Any]:
         """The journal fields that keep how a step is taken back, from the values of this moment."""
