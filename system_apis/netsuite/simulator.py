@@ -94,6 +94,17 @@ def build(simulation: Simulation) -> ASGIApp:
             books.lookup(simulation, record, ref)
         return _save(simulation, record, ref, await _body(request), request)
 
+    return simulator(
+        simulation,
+        [read, create, upsert, change, *_queries(simulation, settings)],
+        acts={"post_invoice": post_invoice, "close_period": close_period, "reopen": reopen},
+        exception_handlers={NsError: lambda _request, error: error.answer(), HTTPException: _unrouted},
+    )
+
+
+def _queries(simulation: Simulation, settings: NetSuiteSettings) -> list[Any]:
+    """What is asked, not written: SuiteQL and SOAP."""
+
     @post("/services/rest/query/v1/suiteql", status_code=200)
     async def suiteql(request: Call) -> Response[bytes]:
         _check(request, settings)
@@ -103,12 +114,7 @@ def build(simulation: Simulation) -> ASGIApp:
     async def soap(port: FromPath[str], request: Call) -> Response[bytes]:
         return await simulator_soap.answer(simulation, settings, port, request)
 
-    return simulator(
-        simulation,
-        [read, create, upsert, change, suiteql, soap],
-        acts={"post_invoice": post_invoice, "close_period": close_period, "reopen": reopen},
-        exception_handlers={NsError: lambda _request, error: error.answer(), HTTPException: _unrouted},
-    )
+    return [suiteql, soap]
 
 
 def _check(request: Call, settings: NetSuiteSettings) -> None:

@@ -106,20 +106,35 @@ async def pay(sim: Simulation, body: dict[str, Any]) -> dict[str, Any]:
     charge_id, intent_id = new_id(sim, "ch"), new_id(sim, "pi")
     transaction = _balance_transaction(sim, charge_id, amount)
     charge = {
+        **_charge(charge_id, intent_id, transaction["id"], common),
+        "billing_details": {"name": payer or None, "email": customer.get("email")},
+    }
+    intent = _intent(intent_id, charge_id, common)
+    sim.put("charges", charge_id, charge)
+    sim.put("payment_intents", intent_id, intent)
+    sim.commit("payment", intent_id, intent_id, amount=amount.amount, currency=amount.currency)
+    events = [announce(sim, "charge.succeeded", charge), announce(sim, "payment_intent.succeeded", intent)]
+    return {"id": intent_id, "charge": charge_id, "events": events}
+
+
+def _charge(charge_id: str, intent_id: str, transaction_id: str, common: dict[str, Any]) -> dict[str, Any]:
+    return {
         "id": charge_id,
         "object": "charge",
         **common,
         "amount_captured": common["amount"],
         "amount_refunded": 0,
         "captured": True,
-        "balance_transaction": transaction["id"],
-        "billing_details": {"name": payer or None, "email": customer.get("email")},
+        "balance_transaction": transaction_id,
         "calculated_statement_descriptor": "NORTHWIND",
         "paid": True,
         "payment_intent": intent_id,
         "refunded": False,
     }
-    intent = {
+
+
+def _intent(intent_id: str, charge_id: str, common: dict[str, Any]) -> dict[str, Any]:
+    return {
         "id": intent_id,
         "object": "payment_intent",
         **common,
@@ -129,11 +144,6 @@ async def pay(sim: Simulation, body: dict[str, Any]) -> dict[str, Any]:
         "latest_charge": charge_id,
         "payment_method_types": ["card"],
     }
-    sim.put("charges", charge_id, charge)
-    sim.put("payment_intents", intent_id, intent)
-    sim.commit("payment", intent_id, intent_id, amount=amount.amount, currency=amount.currency)
-    events = [announce(sim, "charge.succeeded", charge), announce(sim, "payment_intent.succeeded", intent)]
-    return {"id": intent_id, "charge": charge_id, "events": events}
 
 
 def _balance_transaction(sim: Simulation, charge_id: str, amount: Money) -> dict[str, Any]:
