@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import structlog
 import typer
 import uvicorn
 from litestar import Litestar
@@ -64,7 +65,7 @@ async def work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    typer.echo("worker: at work", err=True)
+    structlog.get_logger("q2c.gateway").info("worker_at_work")
     try:
         with metrics_shown(settings.http.host, settings.telemetry.metrics_port):
             await stopping.wait()

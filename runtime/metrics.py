@@ -13,7 +13,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUESTS = Counter("q2c_http_requests", "Requests by route, method and status", ("route", "method", "status"))
 REQUEST_S = Histogram("q2c_http_request_seconds", "How long requests took", ("route", "method"), buckets=_FAST_S)
 
-STEPS = Counter("q2c_process_steps", "Steps by what became of them: done, later, rejected, parked", ("process", "step", "outcome"))
+STEPS = Counter("q2c_process_steps", "Steps by what became of them: done, waiting, later, rejected, parked", ("process", "step", "outcome"))
 STEP_S = Histogram(
     "q2c_process_step_seconds", "How long steps took, without waiting for the next attempt", ("process", "step"), buckets=_FAST_S
 )

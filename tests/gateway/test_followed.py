@@ -125,7 +125,10 @@ async def quote_to_cash(folder: Path, collector: Collector) -> Told:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return asyncio.run(quote_to_cash(tmp_path_factory.mktemp("gateway"), Collector()))
+    with pytest.MonkeyPatch.context() as patience:  # on a busy machine no span shall be given up
+        patience.setattr(telemetry, "EXPORT_WITHIN_S", 30.0)
+        patience.setattr(telemetry, "STOP_WITHIN_S", 60.0)
+        return asyncio.run(quote_to_cash(tmp_path_factory.mktemp("gateway"), Collector()))
 
 
 @pytest.fixture(autouse=True)
