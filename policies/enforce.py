@@ -135,11 +135,15 @@ def _methods_of(route: Any) -> Iterable[Any]:
     return getattr(route, "methods", ())
 
 
-def declared(app: Litestar) -> Iterable[tuple[str, str, str, Policies | None]]:
-    """Every route of an application: path, method, handler name, and what it promises."""
-    for route in sorted(app.routes, key=lambda route: route.path):
+def declared(app: Litestar) -> list[tuple[str, str, str, Policies | None]]:
+    """Every route of an application, in order: path, method, handler name, and what it promises."""
+    return sorted(_declared(app), key=lambda row: row[:3])
+
+
+def _declared(app: Litestar) -> Iterable[tuple[str, str, str, Policies | None]]:
+    for route in app.routes:
         for handler in getattr(route, "route_handlers", [getattr(route, "route_handler", None)]):
-            for method in sorted(getattr(handler, "http_methods", {"ASGI"})):
+            for method in getattr(handler, "http_methods", {"ASGI"}):
                 if method != "OPTIONS":
                     yield route.path, str(method), handler.handler_name, policies_of(handler)
 

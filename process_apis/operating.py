@@ -1,8 +1,9 @@
 """What operators may do with an instance, as the routes see it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable  # Litestar checks what it hands to routes
 class Operators(Protocol):
     """Kept by the process engine."""
 

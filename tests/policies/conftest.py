@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from runtime.clock import SetClock
-from tests.contracts.stores import OpenStore, clock, migrated_file, opened
+from tests.contracts.stores import OpenStore, clock, migrated_file, opened, store
 from tests.policies.shop import Shop
 from tests.policies.tokens import Issuer
 
-__all__ = ["clock", "migrated_file", "opened"]
+__all__ = ["clock", "migrated_file", "opened", "store"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -49,9 +50,9 @@ async def statuses(shop: Shop, path: str, *tokens: str) -> list[int]:
     """What the path answers to a GET, without a token and with some; with the path as a server decodes it."""
     found = []
     for token in ("", *tokens):
-        messages = []
+        messages: list[Any] = []
 
-        async def send(message: object, into: list[object] = messages) -> None:
+        async def send(message: Any, into: list[Any] = messages) -> None:
             into.append(message)
 
         async def receive() -> dict[str, object]:
