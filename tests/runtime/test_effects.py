@@ -1,0 +1,291 @@
+"""The ledger of uncertain writes: how far each write came, who may send it, and when the vendor is asked whether it happened."""
+
+import asyncio
+import datetime as dt
+from collections import deque
+
+import msgspec
+import pytest
+
+from canonical.failures import Broken, Failure, Misconfigured, OutcomeUnknown, Rejected, Throttled, Unavailable
+from canonical.messages import Event
+from runtime.clock import SetClock
+from runtime.context import Context
+from runtime.effects import LOCK_S, Attempt, EffectsLedger
+from runtime.process.asking import Answer
+from runtime.store.contract import Effect, EffectState, Fenced, PutEffect
+from runtime.store.engine import SqlStore
+from tests.runtime.process.vendor import Do, Done
+
+SETTLES_IN = dt.timedelta(seconds=30)
+CONTEXT = Context(tenant="acme", entity="US01", correlation_id="q2c-1", key="jobs/J-1/one")
+DONE = Done(what="one", ref="R-1")
+
+
+class Desk:
+    """One write at a vendor: what it does next, and what looking for it finds."""
+
+    def __init__(self, store: SqlStore, clock: SetClock, *, handle: bool) -> None:
+        self.store = store
+        self.ledger = EffectsLedger(store, clock)
+        self.handle = handle
+        self.next: deque[BaseException | None] = deque()
+        self.there = False
+        self.trace: list[str] = []
+        self.seen: list[EffectState | None] = []
+        self.gate: asyncio.Event | None = None
+
+    async def write(self, *, find: bool = True) -> Answer:
+        """Perform it; where it works, commit what is to be committed with the knowledge of it."""
+        answer = await self.ledger.perform(self.attempt(find=find), CONTEXT)
+        await self.store.commit(answer.writes)
+        return answer
+
+    def attempt(self, *, find: bool = True) -> Attempt:
+        return Attempt(
+            connection="workbench",
+            command=Do(what="one"),
+            handle=self.handle,
+            settles_in=SETTLES_IN,
+            run=self._run,
+            find=self._find if find else None,
+        )
+
+    async def _run(self) -> Event:
+        self.trace.append("send")
+        effect = await self.store.effect("acme", CONTEXT.key)
+        self.seen.append(effect.state if effect else None)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.next and (outcome := self.next.popleft()) is not None:
+            raise outcome
+        self.there = True
+        return DONE
+
+    async def _find(self) -> Event | None:
+        self.trace.append("find")
+        return DONE if self.there else None
+
+    async def effect(self) -> Effect:
+        found = await self.store.effect("acme", CONTEXT.key)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(params=[True, False], ids=["keyed vendor", "vendor without a handle"])
+def desk(request: pytest.FixtureRequest, store: SqlStore, clock: SetClock) -> Desk:
+    return Desk(store, clock, handle=request.param)
+
+
+@pytest.fixture
+def bare(store: SqlStore, clock: SetClock) -> Desk:
+    """A vendor that has no handle to make a write single."""
+    return Desk(store, clock, handle=False)
+
+
+@pytest.fixture
+def keyed(store: SqlStore, clock: SetClock) -> Desk:
+    """A vendor that makes the same key the same thing."""
+    return Desk(store, clock, handle=True)
+
+
+async def test_a_write_that_works_is_confirmed_with_its_reply(desk: Desk) -> None:
+    """The answer carries the write that confirms the effect, to be committed with the knowledge of it."""
+    answer = await desk.write()
+    assert (answer.reply, answer.connection) == (DONE, "workbench")
+    effect = await desk.effect()
+    assert (effect.state, effect.command, effect.attempts, effect.correlation_id) == ("confirmed", "bench.Do", 1, "q2c-1")
+
+
+async def test_a_confirmed_write_is_never_sent_again(desk: Desk) -> None:
+    """The same key again is answered from the ledger."""
+    await desk.write()
+    again = await desk.write()
+    assert (again.reply, again.writes, desk.trace) == (DONE, (), ["send"])
+
+
+async def test_a_compensated_write_is_not_sent_again(desk: Desk) -> None:
+    """An effect that was taken back does not come into being anew under its old key."""
+    await desk.write()
+    effect = await desk.effect()
+    await desk.store.commit([PutEffect(msgspec.structs.replace(effect, state="compensated"))])
+    assert (await desk.write()).reply == DONE
+    assert desk.trace == ["send"]
+
+
+async def test_intent_is_committed_before_sending_where_the_vendor_has_no_handle(bare: Desk) -> None:
+    """When the vendor is reached, the ledger says already that it was sent."""
+    await bare.write()
+    assert bare.seen == ["sent"]
+
+
+async def test_no_intent_is_needed_where_the_key_makes_it_single(keyed: Desk) -> None:
+    """A keyed vendor is asked without a commit before it."""
+    await keyed.write()
+    assert keyed.seen == [None]
+
+
+@pytest.mark.parametrize(
+    ("failure", "state"),
+    [
+        (Rejected("no"), "refused"),
+        (Misconfigured("bad_key"), "refused"),
+        (Throttled("slow_down"), "planned"),
+        (Unavailable("away"), "planned"),
+        (OutcomeUnknown("no_answer"), "uncertain"),
+        (Broken("unreadable", raw="<html>"), "uncertain"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.word,
+)
+async def test_each_word_leaves_its_state(desk: Desk, failure: Failure, state: EffectState) -> None:
+    """What a failed attempt leaves: refused where the vendor said no, planned where nothing was done, else uncertain."""
+    desk.next.append(failure)
+    with pytest.raises(type(failure)):
+        await desk.write()
+    effect = await desk.effect()
+    assert (effect.state, effect.attempts) == (state, 1)
+    assert effect.failure is not None
+    assert (effect.failure.word, effect.failure.raw) == (failure.word, failure.raw)
+
+
+async def test_an_uncertain_write_is_not_looked_for_before_it_has_settled(desk: Desk, clock: SetClock) -> None:
+    """Before the vendor's settle time is over nothing is asked, and the failure says how long that is."""
+    desk.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await desk.write()
+    clock.move(10)
+    with pytest.raises(OutcomeUnknown, match="settling") as waiting:
+        await desk.write()
+    assert (waiting.value.retry_after_s, desk.trace) == (20.0, ["send"])
+
+
+async def test_what_is_found_is_confirmed_without_sending(desk: Desk, clock: SetClock) -> None:
+    """A write that did happen is found after the settle time and confirmed; it is not sent a second time."""
+    desk.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await desk.write()
+    desk.there = True
+    clock.move(30)
+    assert (await desk.write()).reply == DONE
+    assert desk.trace == ["send", "find"]
+    assert ((await desk.effect()).state, (await desk.effect()).failure) == ("confirmed", None)
+
+
+async def test_only_a_clear_no_lets_it_be_sent_again(desk: Desk, clock: SetClock) -> None:
+    """A write that did not happen is looked for first and sent again then."""
+    desk.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await desk.write()
+    clock.move(30)
+    await desk.write()
+    assert desk.trace == ["send", "find", "send"]
+    assert (await desk.effect()).attempts == 2
+
+
+async def test_looking_that_fails_changes_nothing(desk: Desk, clock: SetClock) -> None:
+    """When the vendor is away while it is asked whether it happened, the write stays uncertain and unsent."""
+    desk.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await desk.write()
+    clock.move(30)
+
+    async def away() -> Event | None:
+        raise Unavailable("away")
+
+    attempt = desk.attempt()
+    broken = Attempt(connection="workbench", command=attempt.command, handle=desk.handle, settles_in=SETTLES_IN, run=attempt.run, find=away)
+    with pytest.raises(Unavailable):
+        await desk.ledger.perform(broken, CONTEXT)
+    assert ((await desk.effect()).state, desk.trace) == ("uncertain", ["send"])
+
+
+async def test_a_refused_write_may_be_sent_again_at_once(desk: Desk) -> None:
+    """After a clear no there is nothing to look for: a corrected write is simply sent."""
+    desk.next.append(Misconfigured("bad_key"))
+    with pytest.raises(Misconfigured):
+        await desk.write()
+    await desk.write()
+    assert desk.trace == ["send", "send"]
+
+
+async def test_a_write_whose_sender_died_is_looked_for_when_it_has_settled(bare: Desk, clock: SetClock) -> None:
+    """A write that was on its way when its worker was killed counts as uncertain: settle time, then `find`."""
+
+    class Death(BaseException):
+        pass
+
+    bare.next.append(Death())
+    with pytest.raises(Death):
+        await bare.write()
+    assert (await bare.effect()).state == "sent"
+    bare.there = True
+    with pytest.raises(OutcomeUnknown, match="settling"):
+        await bare.write()
+    clock.move(30)
+    await bare.write()
+    assert bare.trace == ["send", "find"]
+
+
+async def test_of_two_workers_one_sends(bare: Desk) -> None:
+    """While one worker sends a write, another one that wants to is put off for a moment."""
+    bare.gate = asyncio.Event()
+    first = asyncio.create_task(bare.write())
+    while not bare.trace:  # noqa: ASYNC110 - the vendor's own trace says when it is reached
+        await asyncio.sleep(0)
+    with pytest.raises(OutcomeUnknown, match="in_flight") as busy:
+        await bare.write()
+    assert busy.value.retry_after_s == 2.0
+    bare.gate.set()
+    await first
+    await bare.write()
+    assert bare.trace == ["send"]
+
+
+async def test_who_waited_for_the_lock_sees_what_was_sent_meanwhile(bare: Desk, clock: SetClock) -> None:
+    """A worker that gets the lock after another one's answer, and before that is committed, looks before it sends."""
+    await bare.ledger.perform(bare.attempt(), CONTEXT)  # answered, but its worker is slow to commit
+    clock.move(30)
+    await bare.write()
+    assert bare.trace == ["send", "find"]
+
+
+async def test_the_lock_of_a_dead_worker_expires(bare: Desk, clock: SetClock, store: SqlStore) -> None:
+    """A worker that was killed does not lock a write for ever."""
+    now = clock.now()
+    lock = f"effect:acme:{CONTEXT.key}"
+    assert await store.lease(lock, "the dead", slots=1, until=now + dt.timedelta(seconds=LOCK_S), now=now)
+    with pytest.raises(OutcomeUnknown, match="in_flight"):
+        await bare.write()
+    clock.move(LOCK_S)
+    assert (await bare.write()).reply == DONE
+
+
+@pytest.mark.parametrize("outcome", [None, Rejected("no")], ids=["done", "failed"])
+async def test_the_lock_is_given_back(bare: Desk, outcome: Failure | None, store: SqlStore, clock: SetClock) -> None:
+    """However a write ends, the next worker does not find it locked."""
+    bare.next.append(outcome)
+    try:
+        await bare.write()
+    except Rejected:
+        assert outcome is not None
+    now = clock.now()
+    assert await store.lease(f"effect:acme:{CONTEXT.key}", "next", slots=1, until=now + dt.timedelta(seconds=1), now=now)
+
+
+async def test_a_keyed_vendor_without_find_is_sent_the_same_key_again(keyed: Desk, clock: SetClock) -> None:
+    """Where the key makes it single and nothing can be looked up, it is sent again."""
+    keyed.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await keyed.write(find=False)
+    await keyed.write(find=False)
+    assert keyed.trace == ["send", "send"]
+
+
+async def test_a_settled_effect_stays(keyed: Desk) -> None:
+    """What is confirmed cannot become anything but compensated, whoever comes late."""
+    await keyed.write()
+    effect = await keyed.effect()
+    late = msgspec.structs.replace(effect, state="uncertain")
+    with pytest.raises(Fenced):
+        await keyed.store.commit([PutEffect(late)])
+    assert (await keyed.effect()).state == "confirmed"
