@@ -11,9 +11,12 @@ def verifier_of(settings: Settings) -> Verifier:
     """The verifier of the configured issuer; of the development issuer where none is configured."""
     if not settings.tokens.jwks_url:
         return Verifier(ISSUER, AUDIENCE, DevelopmentIssuer(settings.folder).keys)
-    client = HttpClient("", failures=FailureTable({}), deadline_s=5.0, response_bytes_max=256 * 1024)
 
-    async def fetch() -> bytes:
-        return (await client.send("GET", settings.tokens.jwks_url)).body
+    async def fetch() -> bytes:  # seldom, so that no connection is worth keeping
+        client = HttpClient("", failures=FailureTable({}), deadline_s=5.0, response_bytes_max=256 * 1024)
+        try:
+            return (await client.send("GET", settings.tokens.jwks_url)).body
+        finally:
+            await client.aclose()
 
     return Verifier(settings.tokens.issuer, settings.tokens.audience, fetch)
