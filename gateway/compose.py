@@ -89,7 +89,7 @@ class Gateway:
         desks.update(process_worker.desks(INQUIRIES, self.reception))
         self.intake = Intake(self.desk, self.house, self.clock)
         self.poller = Poller(self.desk, self.intake, self.clock)
-        self.sweeper = Sweeper(self.store, self.engine, self.relay, self.clock)
+        self.sweeper = Sweeper(self.store, self.engine, self.relay, self.clock, alone=not settings.bus.url)
         self._tasks: set[asyncio.Task[None]] = set()
         self._tracing: telemetry.Tracing | None = None
 

@@ -21,14 +21,19 @@ AGAIN_AFTER = dt.timedelta(seconds=30)
 
 
 class Sweeper:
-    """Looks what is due and puts it back on its queue; a worker that is not busy takes it."""
+    """Looks what is due and puts it back on its queue; a worker that is not busy takes it.
 
-    def __init__(self, store: Store, engine: Engine, publisher: Publisher, clock: Clock) -> None:
+    ``alone``: there is no other worker, as with the embedded bus. What runs since before this one began was then left behind by its
+    predecessor, and is brought back at once.
+    """
+
+    def __init__(self, store: Store, engine: Engine, publisher: Publisher, clock: Clock, *, alone: bool = False) -> None:
         self._store = store
         self._engine = engine
         self._publisher = publisher
         self._clock = clock
         self._holder = new_message_id()
+        self._alone_since = clock.now() if alone else None
         self._woken: dict[tuple[str, str, str, int], dt.datetime] = {}
 
     async def run(self) -> None:
@@ -49,7 +54,8 @@ class Sweeper:
         now = self._clock.now()
         if not await self._store.lease("sweep", self._holder, slots=1, until=now + LEASE_FOR, now=now):
             return 0
-        rows = await self._store.due(now, stuck_before=now - STUCK_AFTER)
+        stuck_before = now - STUCK_AFTER
+        rows = await self._store.due(now, stuck_before=max(stuck_before, self._alone_since or stuck_before))
         self._woken = {key: at for key, at in self._woken.items() if now - at < AGAIN_AFTER}
         sends = []
         for row in rows:

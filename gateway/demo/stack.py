@@ -28,6 +28,8 @@ STOP_WITHIN_S = 12.0
 LOOK_EVERY_S = 0.1
 WORKERS = 2
 LAYERS = ("process", "experience", "system")
+# the cards give the real vendors up to three minutes; a simulated one has done a write within milliseconds, or never will
+SETTLES_IN_S = "3"
 
 
 class NotStarted(Exception):
@@ -62,7 +64,7 @@ class Stack:
         self._scaled = scaled
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._services = ExitStack()
-        self._environment: dict[str, str] = {}
+        self._environment = {f"{PREFIX}CONNECTIONS__{s.name.upper()}__SETTLES_IN_S": SETTLES_IN_S for s in SIMULATORS}
         self._base_port = free_ports(len(SIMULATORS) + len(LAYERS))
         ports = {layer: self._base_port + len(SIMULATORS) + (at if scaled else 0) for at, layer in enumerate(LAYERS)}
         self._ports = ports
@@ -145,7 +147,7 @@ class Stack:
         self._services.callback(database.stop)
         broker = rabbitmq.start()
         self._services.callback(broker.stop)
-        self._environment = {f"{PREFIX}STORE__URL": database.url, f"{PREFIX}BUS__URL": broker.url}
+        self._environment |= {f"{PREFIX}STORE__URL": database.url, f"{PREFIX}BUS__URL": broker.url}
 
     def _run(self, name: str, *arguments: str) -> None:
         with (self._folder / "logs" / f"{name}.log").open("ab") as log:
