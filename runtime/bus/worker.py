@@ -7,6 +7,7 @@ from typing import TypeVar
 import structlog
 
 from canonical.failures import Broken, OutcomeUnknown, Unavailable
+from runtime import metrics
 from runtime.bus.backlog import Backlog
 from runtime.bus.contract import Handler
 from runtime.bus.handling import Fate, judge, reason_of
@@ -106,6 +107,7 @@ class Consumer:
             return True
         log.error("bus_message_buried", attempts=attempts, **said)
         await self._insist(lambda: self._store.bury(message.seq, reason))
+        metrics.MESSAGES.labels(self._backlog.queue, "buried").inc()
         return False
 
     async def _insist(self, note: Callable[[], Awaitable[R]]) -> R:
