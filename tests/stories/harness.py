@@ -19,6 +19,7 @@ from gateway.running import development_token, migrate_store
 from gateway.settings import Settings, load
 from gateway.simulated import SIMULATORS, settings
 from process_apis.transactions import CaseView, TransactionView
+from runtime.bus.topology import INBOX, process_queue
 from runtime.process.story import story
 from runtime.store.contract import ENDED, Instance
 from system_apis.simulation import Effect, Fault, Simulation
@@ -26,6 +27,7 @@ from tests.stories.clock import MovedClock
 from tests.system_apis.harness import served
 
 TENANT = "default"
+JSON = "application/json"
 WITHIN_S = 15.0
 EVERY_S = 0.02
 POLL_EVERY_S = 0.05
@@ -71,11 +73,13 @@ class World:
 
     # from outside -----------------------------------------------------------------------------------------------------
 
-    async def post(self, path: str, body: Any, *, key: str = "", correlation_id: str = "", by: str = "dana") -> httpx.Response:
+    async def post(
+        self, path: str, body: Any, *, key: str = "", correlation_id: str = "", by: str = "dana", content_type: str = JSON
+    ) -> httpx.Response:
         """What the gateway answers."""
         token = development_token(self.gateway.settings, by, "", 1)
         named = {"Idempotency-Key": key, "X-Correlation-Id": correlation_id, "Authorization": f"Bearer {token}"}
-        headers = {"Content-Type": "application/json", **{name: value for name, value in named.items() if value}}
+        headers = {"Content-Type": content_type, **{name: value for name, value in named.items() if value}}
         return await self.http.post(path, content=body if isinstance(body, bytes) else msgspec.json.encode(body), headers=headers)
 
     async def get(self, path: str, shape: Any) -> Any:
@@ -156,6 +160,19 @@ class World:
     def booked(self, vendor: str, business_key: str) -> list[Effect]:
         """What a vendor's own books have under a key."""
         return [effect for effect in self.vendors[vendor].ledger if effect.business_key == business_key]
+
+    async def webhooks_delivered(self, vendor: str) -> None:
+        """Returns when what the vendor had to push is taken in and understood."""
+        await asyncio.gather(*self.vendors[vendor]._tasks)
+        until_s = time.monotonic() + WITHIN_S
+        while True:
+            if not await self._queued(INBOX, process_queue("cash_application")):
+                return
+            assert time.monotonic() < until_s, f"what {vendor} has pushed is not understood"
+            await asyncio.sleep(EVERY_S)
+
+    async def _queued(self, *queues: str) -> int:
+        return sum([len(await self.gateway.store.queued(queue, after_seq=0)) for queue in queues])
 
     async def stop_vendor(self, vendor: str) -> None:
         """From now on nobody answers there."""
