@@ -84,7 +84,7 @@ def _story(deals: Sequence[Seen], lines: Sequence[Line]) -> str:
 
 def progress(deal: Deal, said: str, elapsed_s: float) -> str:
     """One line while it runs."""
-    return f"{elapsed_s:6.1f} s  {deal.name:<34} {said}"
+    return f"{elapsed_s:6.1f} s  {deal.name:<36} {said}"
 
 
 def as_text(found: Report) -> str:

@@ -64,7 +64,7 @@ class Stack:
         self._scaled = scaled
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._services = ExitStack()
-        self._environment = {f"{PREFIX}CONNECTIONS__{s.name.upper()}__SETTLES_IN_S": SETTLES_IN_S for s in SIMULATORS}
+        self._environment: dict[str, str] = {}
         self._base_port = free_ports(len(SIMULATORS) + len(LAYERS))
         ports = {layer: self._base_port + len(SIMULATORS) + (at if scaled else 0) for at, layer in enumerate(LAYERS)}
         self._ports = ports
@@ -94,14 +94,15 @@ class Stack:
 
     def start_gateway(self) -> None:
         """Start the gateway's own processes."""
+        settling = {f"{PREFIX}CONNECTIONS__{simulator.name.upper()}__SETTLES_IN_S": SETTLES_IN_S for simulator in SIMULATORS}
         bound = (*self._data(), "--simulators", self.simulators)
         if not self._scaled:
-            self._run("gateway", "serve", *bound, "--port", str(self._ports["process"]))
+            self._run("gateway", "serve", *bound, "--port", str(self._ports["process"]), **settling)
             return
         for layer in LAYERS:
-            self._run(layer, "serve", *bound, "--layer", layer, "--port", str(self._ports[layer]))
+            self._run(layer, "serve", *bound, "--layer", layer, "--port", str(self._ports[layer]), **settling)
         for number in range(1, WORKERS + 1):
-            self._run(f"worker-{number}", "worker", *bound)
+            self._run(f"worker-{number}", "worker", *bound, **settling)
 
     async def ready(self) -> None:
         """Wait until every layer says that it takes work. Raises `NotStarted`."""
@@ -149,11 +150,11 @@ class Stack:
         self._services.callback(broker.stop)
         self._environment |= {f"{PREFIX}STORE__URL": database.url, f"{PREFIX}BUS__URL": broker.url}
 
-    def _run(self, name: str, *arguments: str) -> None:
+    def _run(self, name: str, *arguments: str, **settings: str) -> None:
         with (self._folder / "logs" / f"{name}.log").open("ab") as log:
             self._children[name] = subprocess.Popen(  # noqa: S603 - our own program with our own arguments
                 [sys.executable, "-m", "gateway", *arguments],
-                env=environment(os.environ) | self._environment,
+                env=environment(os.environ) | self._environment | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
