@@ -41,27 +41,40 @@ def totals(question: ValidateQuote) -> Verdict:
 
 def add_up(quote: Quote | Order, root: str) -> tuple[Finding, ...]:
     """What does not add up in a quote or an order; ``root`` is the pointer to it."""
-    found = []
     lines: Sequence[QuoteLine | OrderLine] = quote.lines
-    for index, line in enumerate(lines):
-        pointer = f"{root}/lines/{index}"
-        if {line.unit_price.currency, line.net_total.currency} != {quote.currency}:
-            found.append(_finding("totals", "currency_mismatch", f"line {line.number} is not in {quote.currency}", pointer))
-            continue
-        expected = line.unit_price.times(line.quantity.number, line.discount.number)
-        if expected != line.net_total:
-            message = f"line {line.number} should come to {expected}, not {line.net_total}"
-            found.append(_finding("totals", "line_total_wrong", message, f"{pointer}/net_total"))
+    by_line = (_line_adds_up(line, quote.currency, f"{root}/lines/{index}") for index, line in enumerate(lines))
+    found = [finding for finding in by_line if finding is not None]
     if quote.total.currency != quote.currency:
         found.append(_finding("totals", "currency_mismatch", f"the total is not in {quote.currency}", f"{root}/total"))
     elif not found:
-        total = Money.total((line.net_total for line in lines), quote.currency)
-        if total != quote.total:
-            found.append(_finding("totals", "total_wrong", f"the lines come to {total}, not {quote.total}", f"{root}/total"))
+        found += _total_adds_up(lines, quote.total, f"{root}/total")
     numbers = [line.number for line in lines]
+    if not numbers:
+        found.append(_finding("totals", "no_lines", "there is nothing on it", f"{root}/lines"))
     if len(set(numbers)) != len(numbers):
         found.append(_finding("totals", "line_number_repeated", "two lines have the same number", f"{root}/lines"))
     return tuple(found)
+
+
+def _line_adds_up(line: QuoteLine | OrderLine, currency: str, pointer: str) -> Finding | None:
+    if {line.unit_price.currency, line.net_total.currency} != {currency}:
+        return _finding("totals", "currency_mismatch", f"line {line.number} is not in {currency}", pointer)
+    try:
+        expected = line.unit_price.times(line.quantity.number, line.discount.number)
+    except ValueError:  # more digits than an amount may have
+        return _finding("totals", "amount_too_large", f"line {line.number} comes to more than can be charged", pointer)
+    if expected == line.net_total:
+        return None
+    message = f"line {line.number} should come to {expected}, not {line.net_total}"
+    return _finding("totals", "line_total_wrong", message, f"{pointer}/net_total")
+
+
+def _total_adds_up(lines: Sequence[QuoteLine | OrderLine], said: Money, pointer: str) -> list[Finding]:
+    try:
+        total = Money.total((line.net_total for line in lines), said.currency)
+    except ValueError:  # likewise
+        return [_finding("totals", "amount_too_large", "the lines come to more than can be charged", pointer)]
+    return [] if total == said else [_finding("totals", "total_wrong", f"the lines come to {total}, not {said}", pointer)]
 
 
 def discounts(question: ValidateQuote) -> Verdict:
