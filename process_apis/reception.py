@@ -100,7 +100,8 @@ class Reception:
             raise Conflict("quote_already_converted", f"quote {quote.id} has become order {order_id}", booked)
         if command.signature and command.signature.fingerprint != quote.fingerprint:
             raise Rejected("signature_mismatch", "the signature is for another version of the quote", pointer="/signature/fingerprint")
-        validated = await self._house.ask(ValidateQuote(quote=quote), within_s=VALIDATION_WITHIN_S)
+        today = self._house.clock.now().date()
+        validated = await self._house.ask(ValidateQuote(quote=quote, as_of=today), within_s=VALIDATION_WITHIN_S)
         if not validated.valid:
             raise NotValid(tuple(f for f in validated.findings if f.severity == "error"))
         about = About(quote_id=quote.id, entity=quote.entity, customer=quote.customer.legal_name)

@@ -61,7 +61,8 @@ class Quotes(Controller):
     @post("/validate", status_code=200, opt=EDGE.but(scope="quotes:validate").opt)
     async def validate(self, data: JSONBody[ValidateQuote], house: NamedDependency[House]) -> QuoteValidated:
         """Check a quote against all systems within the time budget; nothing is written."""
-        answer = await house.ask(data, within_s=VALIDATION_WITHIN_S)
+        question = msgspec.structs.replace(data, as_of=data.as_of or house.clock.now().date())
+        answer = await house.ask(question, within_s=VALIDATION_WITHIN_S)
         return msgspec.structs.replace(answer, correlation_id=current().correlation_id)
 
     @post("/", status_code=202, opt=EDGE.but(scope="quotes:write", idempotency="required").opt)

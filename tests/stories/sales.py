@@ -69,7 +69,7 @@ def quote(number: str, customer: Customer, *sold: tuple[str, str], **fields: Any
     """Version 1 of a quote over items and quantities."""
     currency = customer.currency
     lines = tuple(line(at, code, quantity, currency) for at, (code, quantity) in enumerate(sold, start=1))
-    given = {"lines": lines, "opportunity_id": f"OPP-{number}", "expires_on": dt.date(2090, 1, 1), **fields}
+    given = {"lines": lines, "opportunity_id": f"OPP-{number}", "expires_on": dt.date(2026, 2, 14), **fields}
     total = Money.total((one.net_total for one in given["lines"]), currency)
     entity = SELLERS.get(customer.id, "US01")
     return Quote(
