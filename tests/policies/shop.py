@@ -201,8 +201,8 @@ class Shop:
         self.publisher = Publisher()
         self.bus = Bus()
         self.journal = Journal()
-        names = {Buy.wire_name(): "process.buying"}
-        self.house = House(self.store, self.bus, self.publisher, clock, routes=names, desks=names)  # type: ignore[arg-type]
+        self.names = {Buy.wire_name(): "process.buying"}
+        self.house = House(self.store, self.bus, self.publisher, clock, routes=self.names, desks=self.names)  # type: ignore[arg-type]
         self.issuer = DevelopmentIssuer(folder)
         self.verifier = Verifier(ISSUER, AUDIENCE, self.issuer.keys)
         self.app: Litestar = application(

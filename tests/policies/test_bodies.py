@@ -1,12 +1,21 @@
 """A body about which two systems could disagree is refused; what does not fit its shape is refused with the place."""
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from canonical.messages import Accepted
+from canonical.quote import SubmitQuote
+from experience_apis.sales_portal.routes import SalesPortal
 from policies import bodies
 from policies.problems import Problem
+from runtime.bus.wire import envelope
+from runtime.clock import SetClock
+from runtime.store.engine import SqlStore
 from tests.policies.shop import Purchase, Shop, pointers, problem
+from tests.policies.test_any_body import QUOTE
 
 MALFORMED = {
     "nothing": b"",
@@ -119,6 +128,21 @@ async def test_mass_assignment(shop: Shop, field: str) -> None:
     assert shop.journal.done == []
 
 
+async def test_who_submits_is_who_holds_the_token(store: SqlStore, clock: SetClock, tmp_path: Path) -> None:
+    """A quote is submitted by whoever holds the token, whatever the body says."""
+    shop = Shop(store, tmp_path, clock, handlers=[SalesPortal])
+    shop.names[SubmitQuote.wire_name()] = "process.reception"
+    shop.bus.answers = lambda letter: envelope(Accepted(process="quote_approval", key="Q-1.v1"), letter.context, now=clock.now())
+    body = msgspec.json.encode({"quote": QUOTE, "submitted_by": "the boss"})
+    async with shop.caller("ines", "quotes:write") as client:
+        headers = {"content-type": "application/json", "idempotency-key": "k-1"}
+        assert (await client.post("/experience/v1/sales/quotes", content=body, headers=headers)).status_code == 202
+    (letter,) = shop.bus.asked
+    command = letter.open()
+    assert isinstance(command, SubmitQuote)
+    assert command.submitted_by == letter.actor == "ines"
+
+
 def test_values_put_together_are_checked_as_bodies_are() -> None:
     """A value made of a body and of something from the path is refused with the pointer; one of a query with the parameter."""
     with pytest.raises(Problem) as refused:
@@ -130,6 +154,9 @@ def test_values_put_together_are_checked_as_bodies_are() -> None:
 
 
 def test_parsing_agrees_with_itself() -> None:
-    """What is let through is what a plain parser reads."""
+    """What is let through is what a plain parser reads, and what JSON does not have is not let through."""
     document: Any = {"a": [1, 2.5, None, True, {"b": "ü", "": []}], "z": {}}
+    for constant in (b"NaN", b"Infinity", b"[-Infinity]"):
+        with pytest.raises(Problem, match="is not JSON"):
+            bodies.parsed(constant)
     assert bodies.parsed(b'\n {"a": [1, 2.5, null, true, {"b": "\\u00fc", "": []}], "z": {}} \t') == document

@@ -67,6 +67,16 @@ async def test_processes_that_start_at_once_make_one_key(tmp_path: Path) -> None
     assert stat.S_IMODE((folder / "development-issuer.pem").stat().st_mode) == 0o600
 
 
+def test_whoever_is_late_uses_the_key_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that saw no key and makes one, while another was faster, uses the other's and leaves its own behind."""
+    DevelopmentIssuer(tmp_path).mint("crm")
+    first = (tmp_path / "development-issuer.pem").read_bytes()
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    DevelopmentIssuer(tmp_path).mint("crm")
+    assert (tmp_path / "development-issuer.pem").read_bytes() == first
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_the_mode_of_the_key_does_not_hang_on_the_umask(tmp_path: Path) -> None:
     """The key's file is its owner's alone, whatever the umask is."""
     before = os.umask(0)
