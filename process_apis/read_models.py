@@ -19,6 +19,13 @@ from runtime.store.contract import Duplicate, PutTransaction, Seen, Store, Trans
 replace = msgspec.structs.replace
 Fold = Callable[[Transaction, Any], Transaction]
 
+EARLIER: Mapping[str, tuple[str, ...]] = {
+    "cash_applied": ("invoiced",),
+    "partially_paid": ("invoiced", "cash_applied"),
+    "paid": ("invoiced", "cash_applied", "partially_paid"),
+}
+"""Stages that a transaction has left behind for good; events may come in any order."""
+
 
 def _approval(row: Transaction, event: QuoteApprovalRequested) -> Transaction:
     return replace(row, quote_id=event.quote_id, stage="awaiting_approval", amount=event.amount.amount, currency=event.amount.currency)
@@ -49,13 +56,13 @@ def _order_rejected(row: Transaction, event: OrderRejected) -> Transaction:
 
 
 def _invoiced(row: Transaction, event: InvoiceIssued) -> Transaction:
-    stages = {"paid": "paid", "partially_paid": "partially_paid", "void": "invoice_void"}
-    stage = stages.get(event.status, "invoiced")
-    return row if row.stage == "paid" and stage == "invoiced" else replace(row, stage=stage)
+    """The state of the invoice; news that is older than what is known does not take the transaction back."""
+    stage = {"paid": "paid", "partially_paid": "partially_paid", "void": "invoice_void"}.get(event.status, "invoiced")
+    return row if stage in EARLIER.get(row.stage, ()) else replace(row, stage=stage)
 
 
 def _cash(row: Transaction, _event: CashApplied) -> Transaction:
-    return replace(row, stage="cash_applied")
+    return row if "cash_applied" in EARLIER.get(row.stage, ()) else replace(row, stage="cash_applied")
 
 
 def _parked(row: Transaction, event: AllocationRequested) -> Transaction:

@@ -1,7 +1,7 @@
 """The uncertain-write ledger: every write to a vendor is planned, sent, and then confirmed, refused, or uncertain until it is found out.
 
 A confirmed write is never sent again: its reply is given from the ledger. After an unknown outcome the vendor is asked whether it
-happened, not earlier than its settle time; only a clear no lets it be sent again. How a write is made single is data on the card.
+happened; only a clear no, and not before its settle time is over, lets it be sent again. How a write is made single is data on the card.
 """
 
 import asyncio
@@ -101,11 +101,13 @@ class EffectsLedger:
         return self._confirmed(attempt, tried, reply)
 
     async def _found(self, attempt: Attempt, known: Effect) -> Event | None:
+        """What the vendor has of it. A yes counts at any time, a no only when the vendor has had its time to settle."""
+        found = await attempt.find() if attempt.find is not None else None
         settled_at = (known.sent_at or known.updated_at) + attempt.settles_in
         rest_s = (settled_at - self._clock.now()).total_seconds()
-        if known.state in {"sent", "uncertain"} and rest_s > 0:
+        if found is None and known.state in {"sent", "uncertain"} and rest_s > 0:
             raise OutcomeUnknown("settling", f"{attempt.connection} may still be at it; looking in {rest_s:.0f} s", retry_after_s=rest_s)
-        return await attempt.find() if attempt.find is not None else None
+        return found
 
     def _effect(self, attempt: Attempt, context: Context, known: Effect | None, state: EffectState) -> Effect:
         now = self._clock.now()

@@ -13,7 +13,7 @@ IN_WORDS = {
     "invoiced": "invoiced",
     "partially_paid": "partially paid",
     "paid": "paid",
-    "cash_applied": "paid",
+    "cash_applied": "payment applied",
     "rejected": "rejected",
 }
 

@@ -148,15 +148,25 @@ async def test_each_word_leaves_its_state(desk: Desk, failure: Failure, state: E
     assert (effect.failure.word, effect.failure.raw) == (failure.word, failure.raw)
 
 
-async def test_an_uncertain_write_is_not_looked_for_before_it_has_settled(desk: Desk, clock: SetClock) -> None:
-    """Before the vendor's settle time is over nothing is asked, and the failure says how long that is."""
+async def test_a_no_before_the_settle_time_is_no_answer(desk: Desk, clock: SetClock) -> None:
+    """Before the vendor's settle time is over a no does not count: nothing is sent, and the failure says how long that is."""
     desk.next.append(OutcomeUnknown("no_answer"))
     with pytest.raises(OutcomeUnknown):
         await desk.write()
     clock.move(10)
     with pytest.raises(OutcomeUnknown, match="settling") as waiting:
         await desk.write()
-    assert (waiting.value.retry_after_s, desk.trace) == (20.0, ["send"])
+    assert (waiting.value.retry_after_s, desk.trace) == (20.0, ["send", "find"])
+
+
+async def test_a_yes_counts_at_once(desk: Desk) -> None:
+    """A write that is found is confirmed without waiting for the settle time, and not sent again."""
+    desk.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await desk.write()
+    desk.there = True
+    assert (await desk.write()).reply == DONE
+    assert (desk.trace, (await desk.effect()).state) == (["send", "find"], "confirmed")
 
 
 async def test_what_is_found_is_confirmed_without_sending(desk: Desk, clock: SetClock) -> None:
@@ -218,12 +228,12 @@ async def test_a_write_whose_sender_died_is_looked_for_when_it_has_settled(bare:
     with pytest.raises(Death):
         await bare.write()
     assert (await bare.effect()).state == "sent"
-    bare.there = True
     with pytest.raises(OutcomeUnknown, match="settling"):
         await bare.write()
+    bare.there = True
     clock.move(30)
     await bare.write()
-    assert bare.trace == ["send", "find"]
+    assert bare.trace == ["send", "find", "find"]
 
 
 async def test_of_two_workers_one_sends(bare: Desk) -> None:
