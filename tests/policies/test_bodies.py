@@ -153,6 +153,19 @@ def test_values_put_together_are_checked_as_bodies_are() -> None:
     assert (asked.value.status, asked.value.extra["errors"][0]["parameter"]) == (400, "colour")
 
 
+def test_both_ways_of_parsing_agree() -> None:
+    """The short way for what most programs write and the careful way give the same, and refuse the same."""
+    for body in (*MALFORMED.values(), *(text.replace(": ", ":").encode() for text, _ in UNFIT.values()), msgspec.json.encode(QUOTE)):
+        told = []
+        for way in (bodies.parsed, bodies._parsed_with_care):
+            try:
+                told.append(("read", way(body)))
+            except Problem as refusal:
+                told.append((refusal.detail, refusal.extra))
+        assert told[0] == told[1]
+    assert bodies.parsed(msgspec.json.encode(QUOTE)) == QUOTE
+
+
 def test_parsing_agrees_with_itself() -> None:
     """What is let through is what a plain parser reads, and what JSON does not have is not let through."""
     document: Any = {"a": [1, 2.5, None, True, {"b": "ü", "": []}], "z": {}}
