@@ -45,7 +45,7 @@ async def test_a_new_key(issuer: Issuer) -> None:
 
 
 async def test_a_withdrawn_key(issuer: Issuer) -> None:
-    """Tokens under a key that the issuer has withdrawn are refused after ten minutes at the latest, remembered or not."""
+    """Tokens under a key that the issuer has withdrawn are refused after a quarter of an hour at the latest, remembered or not."""
     good = token(exp=NOW + 3600)
     await issuer.verify(good)
     issuer.keys = [jwk(jwt.algorithms.ECAlgorithm, OTHER_EC_KEY, "new")]
