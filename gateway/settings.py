@@ -15,6 +15,8 @@ import msgspec
 from canonical.failures import Misconfigured
 from process_apis.quote_approval.rules import Rules
 
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=7 * 86400)]
+
 PREFIX = "Q2C_"
 SECRET_BYTES_MAX = 64 * 1024
 
@@ -79,8 +81,8 @@ class ConnectionSettings(Part, frozen=True, kw_only=True):
     connector: str
     settings: dict[str, Any] = {}
     strict: bool = True
-    poll_every_s: float = 0.0
-    settles_in_s: float | None = None
+    poll_every_s: Seconds = 0.0
+    settles_in_s: Seconds | None = None
 
 
 class Settings(Part, frozen=True, kw_only=True):

@@ -41,11 +41,11 @@ def capabilities(connection: Connection) -> list[Capability]:
 
 def as_text(lines: list[Capability]) -> str:
     """The matrix as columns."""
-    rows = [f"{'connection':<14}{'command':<28}{'once':<22}{'find':<6}{'settles':<9}loses"]
+    rows = [f"{'connection':<14}{'command':<32}{'once':<22}{'find':<6}{'settles':<9}loses"]
     for line in lines:
         once = "-" if line.once == Once.READ else line.once
         found = "yes" if line.find else "-"
         settles = f"{line.settles_in_s:g} s" if line.settles_in_s else "-"
         note = f"  [ends {line.sunset}]" if line.sunset else ""
-        rows.append(f"{line.connection:<14}{line.command:<28}{once:<22}{found:<6}{settles:<9}{', '.join(line.loses) or '-'}{note}".rstrip())
+        rows.append(f"{line.connection:<14}{line.command:<32}{once:<22}{found:<6}{settles:<9}{', '.join(line.loses) or '-'}{note}".rstrip())
     return "\n".join(rows) + "\n"

@@ -1,8 +1,9 @@
 """The journal as a short text: the answer of ``q2c story``, the golden file of a test, the example in the README."""
 
+import datetime as dt
 from collections.abc import Sequence
 
-from runtime.process.declare import Ask, Decide, Process, Tell, Wait
+from runtime.process.declare import Ask, Decide, PointOfNoReturn, Process, Tell, Wait
 from runtime.store.contract import Instance, JournalLine
 
 WORD_WIDTH = 8
@@ -56,7 +57,8 @@ def stories(instances: Sequence[tuple[Instance, Sequence[JournalLine]]]) -> str:
 
 def table(process: Process) -> str:
     """The table of a process as text: what each step asks and learns, how it is undone, how patiently it is tried."""
-    head = f"{process.name} version {process.version}, starts on {process.starts_on.wire_name()}, to finish within {process.finish_within}"
+    span = _span(process.finish_within)
+    head = f"{process.name} version {process.version}, starts on {process.starts_on.wire_name()}, to finish within {span}"
     rows = [f"{i:>3}  {_row(step)}" for i, step in enumerate(process.steps, start=1)]
     return "\n".join([head, *rows]) + "\n"
 
@@ -73,7 +75,7 @@ def _row(step: object) -> str:
         said = getattr(step.message, "__annotations__", {}).get("return")
         return f"{'tell':<7}{step.name:<{STEP_WIDTH}}{getattr(said, '__name__', '')}{_condition(step)}"
     if isinstance(step, Wait):
-        return f"{'wait':<7}{step.name:<{STEP_WIDTH}}{step.event.__name__} within {step.within}{_condition(step)}"
+        return f"{'wait':<7}{step.name:<{STEP_WIDTH}}{step.event.__name__} within {_span(step.within)}{_condition(step)}"
     if isinstance(step, Decide):
         return f"{'decide':<7}{step.name:<{STEP_WIDTH}}{step.test.__name__}{_condition(step)}"
     return "------ point of no return " + "-" * 60
@@ -88,17 +90,26 @@ def _condition(step: Tell | Wait | Decide) -> str:
     return f"  when {step.when.__name__}" if step.when else ""
 
 
+def _span(span: dt.timedelta) -> str:
+    seconds = span.total_seconds()
+    length, unit = next((size, unit) for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")) if seconds >= size)
+    return f"{seconds / length:g} {unit}{'' if seconds == length else 's'}"
+
+
+SHAPES: dict[type, tuple[str, str]] = {Tell: ('(["', '"])'), Wait: ('{{"', '"}}'), Decide: ('{"', '"}'), PointOfNoReturn: ('[/"', '"/]')}
+
+
 def mermaid(process: Process) -> str:
-    """The table as a Mermaid flowchart."""
+    """The table as a Mermaid flowchart: what is asked is a box, what is told is round, a wait has six corners, a decision four."""
     lines = ["flowchart TD", f"  start([{process.starts_on.__name__}])"]
     before = "start"
     for number, step in enumerate(process.steps, start=1):
-        node = f"s{number}"
-        lines.append(
-            f'  {node}["{_row(step).split("  ")[0]} {step.name}"]' if not isinstance(step, Wait) else f'  {node}{{{{"wait {step.name}"}}}}'
-        )
-        lines.append(f"  {before} --> {node}")
+        node, (left, right) = f"s{number}", SHAPES.get(type(step), ('["', '"]'))
+        label = step.name.replace("_", " ")
+        condition = getattr(step, "when", None)
+        arrow = f"-->|{condition.__name__.replace('_', ' ')}|" if condition else "-->"
+        lines += [f"  {node}{left}{label}{right}", f"  {before} {arrow} {node}"]
         if isinstance(step, Ask) and step.undo:
-            lines.append(f"  {node} -.undo.-> u{number}[{_undo_name(step).strip()}]")
+            lines.append(f"  {node} -.undo.-> u{number}[{_undo_name(step).strip().removeprefix('undo ')}]")
         before = node
     return "\n".join([*lines, f"  {before} --> finish([done])"]) + "\n"
