@@ -167,7 +167,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Money.rounded(self.number * quantity * (100 - discount_percent) / 100, self.currency)
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
+        places = max(len(self.amount.partition(".")[2]), decimals(self.currency))
+        return f"{self.number:.{places}f} {self.currency}"
 
 
 class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,9 @@ from system_apis.stripe import simulator as stripe
 from system_apis.tryton import simulator as tryton
 
 BASE_PORT = 8101
+SETTLES_IN_S = (
+    3.0  # the cards give the real vendors up to three minutes; a simulated one has done a write within milliseconds, or never will
+)
 
 
 class Simulator(msgspec.Struct, frozen=True):
@@ -56,6 +59,7 @@ def settings(base: str, *, poll_every_s: float = 1.0) -> dict[str, Any]:
             "connector": simulator.name,
             "settings": msgspec.to_builtins(simulator.simulated(address(base, position))),
             "poll_every_s": poll_every_s,
+            "settles_in_s": SETTLES_IN_S,
         }
         for position, simulator in enumerate(SIMULATORS)
     }

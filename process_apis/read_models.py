@@ -19,12 +19,14 @@ from runtime.store.contract import Duplicate, PutTransaction, Seen, Store, Trans
 replace = msgspec.structs.replace
 Fold = Callable[[Transaction, Any], Transaction]
 
-EARLIER: Mapping[str, tuple[str, ...]] = {
-    "cash_applied": ("invoiced",),
-    "partially_paid": ("invoiced", "cash_applied"),
-    "paid": ("invoiced", "cash_applied", "partially_paid"),
-}
-"""Stages that a transaction has left behind for good; events may come in any order."""
+AGE: Mapping[str, int] = {"draft": 0, "posted": 1, "partially_paid": 2, "paid": 3, "void": 4}
+"""How far an invoice has come; events may come in any order, and older news does not take it back."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What a row remembers beside its columns: the state of each invoice of the transaction, by number."""
+
+    invoices: dict[str, str] = {}
 
 
 def _approval(row: Transaction, event: QuoteApprovalRequested) -> Transaction:
@@ -56,13 +58,26 @@ def _order_rejected(row: Transaction, event: OrderRejected) -> Transaction:
 
 
 def _invoiced(row: Transaction, event: InvoiceIssued) -> Transaction:
-    """The state of the invoice; news that is older than what is known does not take the transaction back."""
-    stage = {"paid": "paid", "partially_paid": "partially_paid", "void": "invoice_void"}.get(event.status, "invoiced")
-    return row if stage in EARLIER.get(row.stage, ()) else replace(row, stage=stage)
+    states = dict(msgspec.json.decode(row.document, type=Document).invoices)
+    known = states.get(event.invoice_id, "draft")
+    states[event.invoice_id] = max(known, event.status, key=lambda state: AGE.get(state, 0))
+    document = msgspec.json.encode(Document(invoices=states))
+    return replace(row, stage=_stage(row.stage, {state for state in states.values() if state != "void"}), document=document)
+
+
+def _stage(before: str, states: set[str]) -> str:
+    """Where a transaction stands by the states of its invoices."""
+    if not states:
+        return "invoice_void"
+    if states == {"paid"}:
+        return "paid"
+    if states & {"paid", "partially_paid"}:
+        return "partially_paid"
+    return "cash_applied" if before == "cash_applied" else "invoiced"
 
 
 def _cash(row: Transaction, _event: CashApplied) -> Transaction:
-    return row if "cash_applied" in EARLIER.get(row.stage, ()) else replace(row, stage="cash_applied")
+    return row if row.stage in {"partially_paid", "paid"} else replace(row, stage="cash_applied")
 
 
 def _parked(row: Transaction, event: AllocationRequested) -> Transaction:

@@ -28,8 +28,6 @@ STOP_WITHIN_S = 12.0
 LOOK_EVERY_S = 0.1
 WORKERS = 2
 LAYERS = ("process", "experience", "system")
-# the cards give the real vendors up to three minutes; a simulated one has done a write within milliseconds, or never will
-SETTLES_IN_S = "3"
 
 
 class NotStarted(Exception):
@@ -94,15 +92,14 @@ class Stack:
 
     def start_gateway(self) -> None:
         """Start the gateway's own processes."""
-        settling = {f"{PREFIX}CONNECTIONS__{simulator.name.upper()}__SETTLES_IN_S": SETTLES_IN_S for simulator in SIMULATORS}
         bound = (*self._data(), "--simulators", self.simulators)
         if not self._scaled:
-            self._run("gateway", "serve", *bound, "--port", str(self._ports["process"]), **settling)
+            self._run("gateway", "serve", *bound, "--port", str(self._ports["process"]))
             return
         for layer in LAYERS:
-            self._run(layer, "serve", *bound, "--layer", layer, "--port", str(self._ports[layer]), **settling)
+            self._run(layer, "serve", *bound, "--layer", layer, "--port", str(self._ports[layer]))
         for number in range(1, WORKERS + 1):
-            self._run(f"worker-{number}", "worker", *bound, **settling)
+            self._run(f"worker-{number}", "worker", *bound)
 
     async def ready(self) -> None:
         """Wait until every layer says that it takes work. Raises `NotStarted`."""
@@ -150,11 +147,11 @@ class Stack:
         self._services.callback(broker.stop)
         self._environment |= {f"{PREFIX}STORE__URL": database.url, f"{PREFIX}BUS__URL": broker.url}
 
-    def _run(self, name: str, *arguments: str, **settings: str) -> None:
+    def _run(self, name: str, *arguments: str) -> None:
         with (self._folder / "logs" / f"{name}.log").open("ab") as log:
             self._children[name] = subprocess.Popen(  # noqa: S603 - our own program with our own arguments
                 [sys.executable, "-m", "gateway", *arguments],
-                env=environment(os.environ) | self._environment | settings,
+                env=environment(os.environ) | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -220,14 +220,22 @@ def judge_tax(question: ValidateQuote, reply: TaxEstimated) -> Verdict:
     return Verdict(tax=reply.total)
 
 
+MISSED = {
+    "unreachable": "the system behind it cannot be reached",
+    "too_slow": "the system behind it did not answer in time",
+    "no_answer": "the system behind it did not answer in time",
+    "throttled": "the system behind it is busy",
+}
+
+
 def missed(_question: ValidateQuote, check: str, failure: Failure) -> Verdict:
-    """What could not be checked is said, never passed over: refused is an error, away or slow a warning."""
+    """What could not be checked is said, never passed over: refused is an error, away or slow a warning. Nothing of the inside shows."""
     if isinstance(failure, Rejected):
         return Verdict(findings=(_finding(check, failure.code, failure.detail, failure.pointer),))
+    said = MISSED.get(failure.code, "the system behind it has failed")
     if isinstance(failure, Misconfigured):
         return Verdict(findings=(_finding(check, failure.code, f"{check} could not be checked: {failure.detail}"),), made=False)
-    message = f"{check} could not be checked: {failure.detail}"
-    return Verdict(findings=(_finding(check, "not_checked", message, "", "warning"),), made=False)
+    return Verdict(findings=(_finding(check, "not_checked", f"{check} could not be checked: {said}", "", "warning"),), made=False)
 
 
 def conclude(question: ValidateQuote, verdicts: Sequence[Verdict]) -> Event:

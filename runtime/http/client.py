@@ -60,7 +60,9 @@ class Response(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise Broken("unreadable_answer", f"the answer is not {shape}: {error}", raw=self.text) from error
+            raise Broken(
+                "unreadable_answer", f"the answer is not the {shape.__name__} that the vendor documents: {error}", raw=self.text
+            ) from error
 
     @property
     def text(self) -> str:
@@ -144,7 +146,7 @@ class HttpClient:
             async with asyncio.timeout(seconds), client.stream(method, url, content=body, headers=headers) as answer:
                 return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, await self._read(answer))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Unavailable("unreachable", f"no connection to {self._base_url}: {error}") from error
+            raise Unavailable("unreachable", "no connection could be made", raw=f"{self._base_url}: {error}") from error
         except TimeoutError as error:
             raise _interrupted(changes, f"no complete answer within {seconds:g} s") from error
         except httpx.HTTPError as error:

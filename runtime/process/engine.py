@@ -173,7 +173,7 @@ class Engine:
             run.writes.extend(marks)
             if step.case is not None:
                 run.close_case(step.case(run.memory), step.name, f"{type(event).__name__} by {letter.actor or 'the system'}")
-            run.line("wait", step.name, answered=type(event).__name__)
+            run.line("wait", step.name, answered=type(event).__name__, detail=f"by {letter.actor}" if letter.actor else "")
             run.become("running")
             run.forward(step.learn(run.memory, event))
             await self._run(run)

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any, Protocol
 
-from canonical.failures import Broken, Failure, OutcomeUnknown, Rejected, Throttled, Unavailable
+from canonical.failures import Broken, Failure, FailureRecord, OutcomeUnknown, Rejected, Throttled, Unavailable
 from runtime.clock import Clock
 from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step, Wait
 from runtime.process.run import Run, recorded
@@ -39,6 +39,11 @@ async def failed(engine: Trying, run: Run, step: Step, failure: Failure) -> None
 def undo(run: Run, step: str, failure: Failure) -> None:
     """Turn round: what the journal says was done is taken back, last first."""
     run.failed(step, failure)
+    turn_round(run)
+
+
+def turn_round(run: Run) -> None:
+    """From here on the instance is undone."""
     run.become("undoing", attempts=0, first_failed_at=None, due_at=None, waiting_for="")
 
 
@@ -109,5 +114,6 @@ def cancelled(run: Run, by: str, reason: str) -> bool:
     elif run.instance.status == "waiting" and isinstance(run.step, Wait) and run.step.case is not None:
         run.close_case(run.step.case(run.memory), run.step.name, why)
     run.line("cancelled", "", detail=f"by {by}: {reason}")
-    undo(run, "cancelled", Rejected("cancelled", why))
+    run.change(reason=FailureRecord.of(Rejected("cancelled", why)))
+    turn_round(run)
     return True

@@ -33,7 +33,7 @@ def _said(line: JournalLine) -> str:
     if line.kind in {"ask", "undo"}:
         return f"{line.asked} -> {line.answered}"
     if line.kind == "wait":
-        return f"-> {line.answered}" if line.answered else (line.detail or f"for {line.asked}")
+        return f"-> {line.answered} {line.detail}".rstrip() if line.answered else (line.detail or f"for {line.asked}")
     if line.kind == "tell":
         return f"{line.asked}: {line.detail}" if line.detail else line.asked
     if line.kind == "pivot":

@@ -118,10 +118,10 @@ def posted_query(after: str, after_id: int, select: str, where: tuple[str, ...])
 
 
 def translate(found: InvoicesFound) -> tuple[tuple[Translated, ...], str]:
-    """What a poll means: each invoice is posted once, however often it is seen; the overlap repeats ids, not events."""
+    """What a poll means: each state of an invoice is told once, however often it is seen; the overlap repeats ids, not events."""
     events = [
         Translated(
-            id=f"{invoice.external_id.connection}/invoice/{invoice.external_id.id}/posted",
+            id=f"{invoice.external_id.connection}/invoice/{invoice.external_id.id}/{invoice.status}/{invoice.open_amount.amount}",
             event=InvoicePosted(invoice=invoice),
             order_id=invoice.order_id,
         )

@@ -134,11 +134,11 @@ def _lines(lines: tuple[Line, ...], currency: str) -> tuple[InvoiceLine, ...]:
 
 
 def posted_events(reply: InvoicesFound) -> tuple[tuple[Translated, ...], str]:
-    """What a poll tells the house: each invoice once, however often it changes afterwards."""
+    """What a poll tells the house: each state of an invoice once: posted, paid in part, paid."""
     posted = [invoice for invoice in reply.invoices if invoice.status != "void"]
     events = (
         Translated(
-            id=f"invoice_posted/{invoice.external_id.connection}/{invoice.external_id.id}",
+            id=f"invoice/{invoice.external_id.connection}/{invoice.external_id.id}/{invoice.status}/{invoice.open_amount.amount}",
             event=InvoicePosted(invoice=invoice),
             order_id=invoice.order_id,
         )

@@ -22,7 +22,7 @@ async def test_posted_in_netsuite(there: World) -> None:
 
 
 async def test_paid_later_in_tryton(there: World) -> None:
-    """An invoice of Tryton that is paid later: the payment joins the transaction of its order, and the CRM is told what was paid."""
+    """An invoice of Tryton that is paid later: the payment joins the transaction of its order, and the CRM is told that it is paid."""
     sold = order("1032", MUSTER, ("HW-GW", "1"))
     correlation_id = await there.book(sold)
     await there.rest(booking(sold.id))
@@ -32,4 +32,5 @@ async def test_paid_later_in_tryton(there: World) -> None:
     paid = payment("PAY-1032", Money(total, "EUR"), MUSTER, reference=number)
     await there.pay(paid)
     await there.ended(cash(paid.id))
+    await there.ended(("invoicing", f"tryton:{number}:paid:0.00"))
     told("invoicing/paid_later_in_tryton.txt", await there.stories(correlation_id))

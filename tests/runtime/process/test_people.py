@@ -31,7 +31,6 @@ async def test_cancelling_a_wait_undoes_what_was_done(world_of: NewWorld, vendor
         "ask one",
         "wait sign",
         "cancelled",
-        "failed cancelled",
         "undo one",
         "tell if_undone",
         "undone",

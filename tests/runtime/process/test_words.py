@@ -226,7 +226,7 @@ async def test_the_story_of_an_instance_reads_line_by_line(world_of: NewWorld) -
     ]
     await world.nod("sign")
     assert (await world.story()).splitlines()[4:] == [
-        "wait    sign                   -> Nodded",
+        "wait    sign                   -> Nodded by ann",
         "pivot   point_of_no_return     nothing is undone from here on",
         "tell    finished               JobDone",
         "now     done",
