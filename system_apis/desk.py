@@ -92,7 +92,7 @@ class Desk:
             if probe is None:
                 return None
             async with self._governors[connection.name].call(), self.calling(connection, context):
-                found: Event | None = await _in_words(probe(self.call(connection, context), command))
+                found: Event | None = await in_words(probe(self.call(connection, context), command))
             return found
 
         return Attempt(
@@ -106,7 +106,7 @@ class Desk:
 
     async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:
         async with self._governors[connection.name].call(), self.calling(connection, context):
-            reply: Event = await _in_words(operation.run(self.call(connection, context), command))
+            reply: Event = await in_words(operation.run(self.call(connection, context), command))
         if not isinstance(reply, type(command).reply_type()):
             raise Broken("wrong_reply", f"{command.wire_name()} was answered with {type(reply).__name__}")
         return reply
@@ -133,7 +133,7 @@ class Desk:
         self._clients.clear()
 
 
-async def _in_words(work: Any) -> Any:
+async def in_words(work: Any) -> Any:
     """Await a vendor's code and let nothing out but the six words: a mapping that stumbles over an answer is `Broken`."""
     try:
         return await work

@@ -15,7 +15,7 @@ from runtime.house import House
 from runtime.keys import message_id_for, new_correlation_id, new_message_id
 from runtime.store.contract import Duplicate, MarkReceived, Received, Seen, Send, SetCursor, Write
 from system_apis.connector import Poll, Translated
-from system_apis.desk import Connection, Desk
+from system_apis.desk import Connection, Desk, in_words
 from system_apis.webhooks import Translate
 
 log = structlog.get_logger("q2c.intake")
@@ -49,12 +49,12 @@ class Intake:
         mark = {"tenant": kept.tenant, "connection": kept.connection, "event_id": kept.event_id}
         try:
             async with self._desk.calling(connection, current()):
-                found = await webhooks.translate(self._desk.call(connection, letter.context), kept.body)
+                found = await in_words(webhooks.translate(self._desk.call(connection, letter.context), kept.body))
             writes = [*await self._told(connection, found), MarkReceived(**mark, state="translated")]
         except Failure as failure:
             if failure.word in {"throttled", "unavailable", "outcome_unknown"}:
                 raise
-            log.exception("webhook_not_translated", connection=connection.name, event=kept.event_id, why=str(failure))
+            log.exception("webhook_not_translated", connection=connection.name, event_id=kept.event_id, why=str(failure))
             writes = [MarkReceived(**mark, state="failed", reason=str(failure))]
         await self._house.commit(writes)
 
