@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from canonical.failures import Unavailable
 from canonical.invoice import InvoiceIssued
 from canonical.messages import Event
 from canonical.order import OrderBooked, OrderRejected
@@ -24,17 +25,28 @@ AGE: Mapping[str, int] = {"draft": 0, "posted": 1, "partially_paid": 2, "paid": 
 
 
 class Document(msgspec.Struct, frozen=True):
-    """What a row remembers beside its columns: the state of each invoice of the transaction, by number."""
+    """What a row remembers beside its columns: the state of each invoice of the transaction, by number, and how often it was written."""
 
     invoices: dict[str, str] = {}
+    writes: int = 0
+
+
+ONWARD = ("received", "awaiting_approval", "accepted", "booked")
+TRIES = 5
+
+
+def _onward(row: Transaction, stage: str) -> str:
+    """The stage, unless the transaction has left it behind: events may overtake one another."""
+    return stage if row.stage in ONWARD[: ONWARD.index(stage) + 1] else row.stage
 
 
 def _approval(row: Transaction, event: QuoteApprovalRequested) -> Transaction:
-    return replace(row, quote_id=event.quote_id, stage="awaiting_approval", amount=event.amount.amount, currency=event.amount.currency)
+    stage = _onward(row, "awaiting_approval")
+    return replace(row, quote_id=event.quote_id, stage=stage, amount=event.amount.amount, currency=event.amount.currency)
 
 
 def _accepted(row: Transaction, event: QuoteAccepted) -> Transaction:
-    return replace(row, quote_id=event.quote_id, order_id=event.order_id, stage="accepted")
+    return replace(row, quote_id=event.quote_id, order_id=event.order_id, stage=_onward(row, "accepted"))
 
 
 def _quote_rejected(row: Transaction, event: QuoteRejected) -> Transaction:
@@ -47,7 +59,7 @@ def _booked(row: Transaction, event: OrderBooked) -> Transaction:
         quote_id=event.quote_id,
         order_id=event.order_id,
         entity=event.entity,
-        stage="booked",
+        stage=_onward(row, "booked"),
         amount=event.total.amount,
         currency=event.total.currency,
     )
@@ -58,11 +70,12 @@ def _order_rejected(row: Transaction, event: OrderRejected) -> Transaction:
 
 
 def _invoiced(row: Transaction, event: InvoiceIssued) -> Transaction:
-    states = dict(msgspec.json.decode(row.document, type=Document).invoices)
+    noted = msgspec.json.decode(row.document, type=Document)
+    states = dict(noted.invoices)
     known = states.get(event.invoice_id, "draft")
     states[event.invoice_id] = max(known, event.status, key=lambda state: AGE.get(state, 0))
-    document = msgspec.json.encode(Document(invoices=states))
-    return replace(row, stage=_stage(row.stage, {state for state in states.values() if state != "void"}), document=document)
+    stage = _stage(row.stage, {state for state in states.values() if state != "void"})
+    return replace(row, stage=stage, document=msgspec.json.encode(replace(noted, invoices=states)))
 
 
 def _stage(before: str, states: set[str]) -> str:
@@ -119,19 +132,29 @@ class ReadModels:
         correlations = {letter.correlation_id}
         for order_id in _orders(event):
             correlations.add(await self._store.correlation_of(letter.tenant, "order_booking", order_id))
-        writes = [PutTransaction(await self._folded(letter, c, event, fold)) for c in sorted(correlations - {""})]
-        try:
-            await self._store.commit([Seen(READ_MODELS, letter.id), *writes])
-        except Duplicate:
-            return
+        for _ in range(TRIES):
+            writes = [await self._folded(letter, c, event, fold) for c in sorted(correlations - {""})]
+            try:
+                await self._store.commit([Seen(READ_MODELS, letter.id), *(write for pair in writes for write in pair)])
+            except Duplicate:
+                if await self._store.seen(READ_MODELS, letter.id):
+                    return
+            else:
+                return
+        raise Unavailable("read_model_busy", f"others write to the transactions of {letter.type}", retry_after_s=1.0)
 
-    async def _folded(self, letter: Envelope, correlation_id: str, event: Any, fold: Fold) -> Transaction:
+    async def _folded(self, letter: Envelope, correlation_id: str, event: Any, fold: Fold) -> tuple[PutTransaction, Seen]:
+        """The row with the event in it; the mark makes sure that nobody has written the row since it was read."""
         now = self._clock.now()
         row = await self._store.transaction(letter.tenant, correlation_id)
         row = row or Transaction(
             tenant=letter.tenant, correlation_id=correlation_id, entity=letter.entity, stage="received", updated_at=now
         )
-        return replace(fold(row, event), updated_at=now)
+        folded = fold(row, event)
+        noted = msgspec.json.decode(folded.document, type=Document)
+        document = msgspec.json.encode(replace(noted, writes=noted.writes + 1))
+        mark = Seen(f"{READ_MODELS}/{letter.tenant}/{correlation_id}", str(noted.writes + 1))
+        return PutTransaction(replace(folded, document=document, updated_at=now)), mark
 
 
 def _orders(event: Any) -> tuple[str, ...]:

@@ -131,6 +131,49 @@ async def test_what_concerns_an_order_shows_in_its_transaction(shelf: Shelf, sto
     assert len({(await shelf.row(correlation_id)).stage for correlation_id in told}) == 1
 
 
+LATE: list[tuple[Event, Event, str]] = [
+    (EVENTS[3][0], EVENTS[1][0], "booked"),
+    (EVENTS[5][0], EVENTS[3][0], "invoiced"),
+    (EVENTS[7][0], EVENTS[3][0], "paid"),
+    (EVENTS[4][0], EVENTS[1][0], "rejected"),
+    (EVENTS[1][0], EVENTS[0][0], "accepted"),
+]
+
+
+@pytest.mark.parametrize(("first", "late", "stage"), LATE, ids=lambda value: value if isinstance(value, str) else type(value).__name__)
+async def test_an_event_that_was_overtaken_does_not_set_the_stage_back(shelf: Shelf, first: Event, late: Event, stage: str) -> None:
+    """What an earlier event knows is noted when it comes late, but the deal stands where it stood."""
+    await shelf.tell(first)
+    await shelf.tell(late)
+    assert (await shelf.row()).stage == stage
+
+
+async def test_two_workers_do_not_overwrite_one_another(shelf: Shelf, store: SqlStore, clock: SetClock) -> None:
+    """Where another worker writes the row between our reading and our writing, both events are in it in the end."""
+    other, read = Shelf(store, clock), store.transaction
+
+    class Interrupted:
+        """The store of a worker that is overtaken once, right after it has read the row."""
+
+        def __init__(self) -> None:
+            self.times = 0
+
+        async def transaction(self, tenant: str, correlation_id: str) -> Transaction | None:
+            row = await read(tenant, correlation_id)
+            self.times += 1
+            if self.times == 1:
+                await other.tell(EVENTS[3][0])
+            return row
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+    shelf.models = ReadModels(Interrupted(), clock)
+    await shelf.tell(EVENTS[1][0])
+    row = await shelf.row()
+    assert (row.stage, row.order_id, row.amount) == ("booked", "ORD-1", "10.00")
+
+
 async def test_an_event_of_another_kind_is_left_alone(shelf: Shelf) -> None:
     """What is delivered by mistake is passed over."""
     await shelf.tell(Accepted(process="x", key="y"))
