@@ -59,7 +59,7 @@ def settings(base: str, *, poll_every_s: float = 1.0) -> dict[str, Any]:
             "connector": simulator.name,
             "settings": msgspec.to_builtins(simulator.simulated(address(base, position))),
             "poll_every_s": poll_every_s,
-            "settles_in_s": SETTLES_IN_S,
+            "settles_in_s": SETTLES_IN_S.get(simulator.name),
         }
         for position, simulator in enumerate(SIMULATORS)
     }

@@ -8,7 +8,7 @@ from gateway.demo.report import as_text, report, summary_line
 from tests.gateway.demo.made_up import PAID, changed, deal, instance, seen
 
 PART = deal(changed(changed(PAID, "quote/id", "Q-2"), "expect/outcome", "partially_paid"), "02-part")
-HALF = seen(PART, instance("quote_approval", "Q-2.v1"), instance("order_booking", "ORD-2"), stage="cash_applied", numbers=["INV-2"])
+HALF = seen(PART, instance("quote_approval", "Q-2.v1"), instance("order_booking", "ORD-2"), stage="partially_paid", numbers=["INV-2"])
 DUE = {"INV-2": Money("60.00", "USD")}
 
 

@@ -125,14 +125,16 @@ async def test_a_small_limit_loses_nothing_within_one_second(account: Account) -
     assert {invoice.order_id for invoice in rest.invoices} == {f"ORD-{n}" for n in range(5)}
 
 
-async def test_a_poll_tells_each_posted_invoice_under_one_name(account: Account) -> None:
-    """The same invoice seen again, even paid by now, is the same fact."""
+async def test_a_poll_tells_each_state_of_an_invoice_under_one_name(account: Account) -> None:
+    """The same invoice seen again in the same state is the same fact; paid by now it is another."""
     (poll,) = NETSUITE.polls
     bill = await invoiced(account)
     (first,), cursor = poll.translate(await account.ask(poll.command("")))
+    (again,), _ = poll.translate(await account.ask(poll.command(cursor)))
     await account.ask(payment("PAY-1", bill["total"], (bill, bill["total"])))
     (second,), _ = poll.translate(await account.ask(poll.command(cursor)))
-    assert first.id == second.id == "vendor/invoice/60001/posted"
+    assert first.id == again.id == f"vendor/invoice/60001/posted/{bill['total']}"
+    assert second.id == "vendor/invoice/60001/paid/0.00"
     assert (first.order_id, cursor) == ("ORD-1001", "2026-01-15 09:00:00")
     assert isinstance(first.event, InvoicePosted)
 

@@ -201,11 +201,13 @@ def test_state_of_an_invoice(state: str, open_amount: str, status: str) -> None:
     assert status_of(state, Decimal(119), Decimal(open_amount)) == status
 
 
-def test_posted_invoice_is_told_once() -> None:
-    """The same invoice has the same event id however often it changes; a void one tells nothing."""
+def test_each_state_of_an_invoice_is_told_once() -> None:
+    """The same invoice in the same state has the same event id; a void one tells nothing."""
     first, paid, void = (invoice_of(read(state=state), CALL) for state in ("posted", "paid", "cancelled"))
     events, cursor = posted_events(InvoicesFound(invoices=(first, paid, void), cursor="c"))
-    assert [event.id for event in events] == ["invoice_posted/tryton-de/7"] * 2
+    again, _ = posted_events(InvoicesFound(invoices=(first,), cursor="c"))
+    assert [event.id for event in events] == ["invoice/tryton-de/7/posted/119.00", "invoice/tryton-de/7/paid/0.00"]
+    assert again[0].id == events[0].id
     assert (events[0].order_id, cursor) == ("ORD-1", "c")
 
 
