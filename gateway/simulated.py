@@ -17,9 +17,8 @@ from system_apis.stripe import simulator as stripe
 from system_apis.tryton import simulator as tryton
 
 BASE_PORT = 8101
-SETTLES_IN_S = (
-    3.0  # the cards give the real vendors up to three minutes; a simulated one has done a write within milliseconds, or never will
-)
+# some cards give the real vendor up to three minutes; a simulated one has done a write within milliseconds, or never will
+SETTLES_IN_S: dict[str, float] = {"tryton": 3.0, "avalara": 3.0, "kantata": 3.0}
 
 
 class Simulator(msgspec.Struct, frozen=True):
