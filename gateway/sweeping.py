@@ -10,7 +10,7 @@ from runtime.clock import Clock
 from runtime.house import Publisher
 from runtime.keys import new_message_id
 from runtime.process.engine import Engine
-from runtime.store.contract import Store
+from runtime.store.contract import Instance, Store
 
 log = structlog.get_logger("q2c.sweep")
 
@@ -18,6 +18,9 @@ EVERY_S = 0.5
 STUCK_AFTER = dt.timedelta(minutes=3)
 LEASE_FOR = dt.timedelta(seconds=3)  # of several workers one sweeps; another takes over when it is gone
 AGAIN_AFTER = dt.timedelta(seconds=30)
+
+
+Name = tuple[str, str, str, int]
 
 
 class Sweeper:
@@ -34,7 +37,7 @@ class Sweeper:
         self._clock = clock
         self._holder = new_message_id()
         self._alone_since = clock.now() if alone else None
-        self._woken: dict[tuple[str, str, str, int], dt.datetime] = {}
+        self._woken: dict[Name, dt.datetime] = {}
 
     async def run(self) -> None:
         """Sweep until cancelled; whatever goes wrong, the next turn comes."""
@@ -57,17 +60,19 @@ class Sweeper:
         stuck_before = now - STUCK_AFTER
         rows = await self._store.due(now, stuck_before=max(stuck_before, self._alone_since or stuck_before))
         self._woken = {key: at for key, at in self._woken.items() if now - at < AGAIN_AFTER}
-        sends = []
-        for row in rows:
-            name = (row.tenant, row.process, row.key, row.fence)
-            if name in self._woken:
-                continue
-            self._woken[name] = now
-            sends.append(self._engine.wake(row))
-        if sends:
-            try:
-                await self._store.commit(sends)
-                await self._publisher.publish_now(sends)
-            except Failure as failure:
-                log.warning("not_woken", why=str(failure), count=len(sends))
-        return len(sends)
+        calls = {name: self._engine.wake(row) for row in rows if (name := _name(row)) not in self._woken}
+        if not calls:
+            return 0
+        try:
+            await self._store.commit(list(calls.values()))
+        except Failure as failure:
+            log.warning("not_woken", why=str(failure), count=len(calls))
+            return 0
+        self._woken |= dict.fromkeys(calls, now)
+        await self._publisher.publish_now(list(calls.values()))
+        return len(calls)
+
+
+def _name(row: Instance) -> Name:
+    """An instance as it stands: when it has moved on it may be woken again."""
+    return row.tenant, row.process, row.key, row.fence
