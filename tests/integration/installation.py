@@ -21,6 +21,8 @@ from system_apis.simulation import Effect
 from tests.integration.doors import Door, kept, until
 
 READY_WITHIN_S = 40.0
+# The simulated vendors are never still at a write when they have dropped its connection.
+VENDORS_AT_REST = "".join(f'[connections.{name}]\nconnector = "{name}"\nsettles_in_s = 1\n' for name in ("tryton", "kantata"))
 
 
 def neighbouring_ports(count: int) -> int:
@@ -64,6 +66,13 @@ class Installation:
         command = [sys.executable, "-m", "gateway", *arguments]
         self._children[name] = Child.start(name, command, env=self._environment, log=self._folder / f"{name}.log")
         return self._children[name]
+
+    async def finished(self, name: str, *arguments: str) -> None:
+        """Run ``q2c`` with these arguments to its end, which must be a good one."""
+        command = [sys.executable, "-m", "gateway", *arguments]
+        done = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=self._environment, stderr=asyncio.subprocess.PIPE)
+        _, said = await done.communicate()
+        assert done.returncode == 0, f"{name}: {said.decode()}"
 
     def start_vendors(self, webhooks: str) -> None:
         """Run the simulated vendors, which push to this address, and wait until all of them listen."""

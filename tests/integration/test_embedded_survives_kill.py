@@ -11,12 +11,10 @@ from canonical.quote import Quote
 from deploy.services.ports import free_port
 from tests.integration.deals import ACME, DAYS, DAYS_USD, DEVICES, DEVICES_USD, NORDIC, PLAN, PLAN_USD, effects_of, order, quote, signed
 from tests.integration.doors import Door, until
-from tests.integration.installation import Installation
+from tests.integration.installation import VENDORS_AT_REST, Installation
 
 WAVES, PER_WAVE = 3, 4
 SEED = 20260115
-# The simulated vendors are never still at a write when they have dropped its connection.
-VENDORS_AT_REST = "[connections.tryton]\nsettles_in_s = 1\n[connections.kantata]\nsettles_in_s = 1\n"
 CUSTOMERS = {("stripe", "customer", "C-ACME"), ("stripe", "customer", "C-NORDIC"), ("tryton", "customer", "C-NORDIC")}
 
 
