@@ -10,6 +10,7 @@ import typer
 
 from canonical.failures import Failure
 from gateway import inspecting, running
+from gateway.audit_commands import audit_app
 from gateway.compose import LAYERS, Layer
 from gateway.context import Where
 from gateway.simulated import BASE_PORT
@@ -18,6 +19,7 @@ from system_apis.bank_files.printing import main_statement
 app = typer.Typer(name="q2c", no_args_is_help=True, add_completion=False, help="The quote-to-cash gateway.", pretty_exceptions_enable=False)
 process_app = typer.Typer(no_args_is_help=True, help="The tables of the processes.")
 app.add_typer(process_app, name="process")
+app.add_typer(audit_app, name="audit")
 
 SettingsPath = Annotated[
     Path | None, typer.Option("--settings", "-s", help="Settings file (TOML). Default: embedded defaults.", envvar="Q2C_SETTINGS")

@@ -17,6 +17,7 @@ import system_apis.app as systems
 import system_apis.worker as system_worker
 from canonical.failures import Misconfigured
 from gateway.application import application
+from gateway.audit_heads import keep_heads
 from gateway.ports import BoundAsker
 from gateway.roster import CONNECTORS, INQUIRIES, processes
 from gateway.settings import Settings
@@ -126,6 +127,7 @@ class Gateway:
         )
         await system_worker.serve(self.bus, self.desk, self.intake, store=self.store, clock=self.clock)
         self._keep(self.sweeper.run())
+        self._keep(keep_heads(self.store, self.settings, self.clock))
         self._keep(system_worker.poll_for_ever(self.poller, self.clock))
 
     def _keep(self, work: Any) -> None:

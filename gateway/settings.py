@@ -63,6 +63,15 @@ class TelemetrySettings(Part, frozen=True, kw_only=True):
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
+class AuditSettings(Part, frozen=True, kw_only=True):
+    """``key`` (or ``key_file``): the Ed25519 key in PEM that signs the heads of the audit trail; empty: one in the data folder, made at
+    first use. ``sign_every_s``: how often a worker signs the head of a trail that has grown.
+    """
+
+    key: str = ""
+    sign_every_s: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 60.0
+
+
 class EntitySettings(Part, frozen=True, kw_only=True):
     """A legal entity: its name, country, currency, and which connection it has bound to each port."""
 
@@ -94,6 +103,7 @@ class Settings(Part, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     tokens: TokenSettings = TokenSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    audit: AuditSettings = AuditSettings()
     approval: Rules = Rules()
     entities: dict[str, EntitySettings] = {}
     connections: dict[str, ConnectionSettings] = {}

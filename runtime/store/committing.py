@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
 from runtime import metrics
 from runtime.clock import Clock
+from runtime.store.auditing import chain
 from runtime.store.contract import Duplicate, Fenced
 from runtime.store.database import Database, let_go
 from runtime.store.faults import ERRORS, VALUES, failure_of, is_trouble
@@ -183,6 +184,8 @@ class Writer:
                 raise
             self._sign(connection, group)
             _sort_out(connection, group.entries)
+        # Last, because it holds the ends of the chains: whoever waits for them must not be waited for.
+        chain(connection, (draft for entry in group.entries if entry.refusal is None for draft in entry.unit.drafts))
         group.committing = True
         connection.commit()
 

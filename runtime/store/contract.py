@@ -14,6 +14,8 @@
     an effect moves freely among planned, sent, uncertain and refused, for after a clear no it may be sent again.
 12. The journal is append-only: (tenant, process, key, seq) is unique and a line never changes.
 13. Two claims of one due instance at the same time: one wins.
+14. A unit that changes a state leaves one row in its tenant's audit trail, in the same transaction; rows are chained by their hashes, and
+    neither changed nor removed.
 """
 
 import datetime as dt
@@ -23,6 +25,8 @@ from typing import Literal, Protocol
 from runtime.store.records import (
     ENDED,
     AddLine,
+    AuditHead,
+    AuditRow,
     Case,
     CaseStatus,
     Chain,
@@ -57,6 +61,8 @@ from runtime.store.records import (
 __all__ = [
     "ENDED",
     "AddLine",
+    "AuditHead",
+    "AuditRow",
     "Case",
     "CaseStatus",
     "Chain",
@@ -186,6 +192,24 @@ class Store(Protocol):
     async def unsent(self, *, older_than: dt.datetime, limit: int = 200) -> tuple[OutboxRow, ...]: ...
 
     async def mark_sent(self, message_ids: Sequence[str]) -> None: ...
+
+    # The audit trail: written by `commit` alone, read by whoever examines it.
+
+    async def audit(self, tenant: str, *, after_seq: int = 0, limit: int = 1000) -> tuple[AuditRow, ...]:
+        """Rows after a sequence number, oldest first."""
+        ...
+
+    async def audit_heads(self) -> tuple[AuditHead, ...]:
+        """The ends of all tenants' trails."""
+        ...
+
+    async def line_digests(self, tenant: str, names: Sequence[tuple[str, str, int]]) -> dict[str, str]:
+        """The digests of journal lines (process, key, seq) as they stand now, by ``process/key#seq``; of those that are there."""
+        ...
+
+    async def lines_since(self, tenant: str, since: int) -> int:
+        """How many journal lines a tenant has from a moment on (microseconds since 1970)."""
+        ...
 
     # The queues of the embedded bus live here, so that they are as durable as everything else.
 

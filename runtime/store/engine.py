@@ -10,15 +10,15 @@ from sqlalchemy import Connection, delete, insert
 
 from canonical.failures import Misconfigured
 from runtime.clock import Clock
+from runtime.store import auditing, leases, queues, reading
 from runtime.store import contract as c
-from runtime.store import leases, queues, reading
 from runtime.store.committing import Writer
 from runtime.store.database import Database, is_missing
 from runtime.store.faults import ERRORS, failure_of
 from runtime.store.migrations import version_at, wanted_version
 from runtime.store.rows import clean, micros
 from runtime.store.tables import WRITERS
-from runtime.store.writing import Dequeue, Enqueue, MarkSent, prepare
+from runtime.store.writing import NOTHING, Dequeue, Enqueue, MarkSent, prepare
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,7 +77,7 @@ class SqlStore:
 
     async def _do(self, job: Callable[[Connection], R], *texts: str) -> R:
         clean(texts, ["name"] * len(texts))
-        answer: R = await self._writer.write((), job)
+        answer: R = await self._writer.write(NOTHING, job)
         return answer
 
     # instances and their journal
@@ -195,6 +195,20 @@ class SqlStore:
 
     async def release(self, name: str, holder: str) -> None:
         await self._do(partial(leases.release, name=name, holder=holder), name, holder)
+
+    # the audit trail
+
+    async def audit(self, tenant: str, *, after_seq: int = 0, limit: int = 1000) -> tuple[c.AuditRow, ...]:
+        return await self._read(auditing.page, tenant, after_seq, limit)
+
+    async def audit_heads(self) -> tuple[c.AuditHead, ...]:
+        return await self._read(auditing.heads)
+
+    async def line_digests(self, tenant: str, names: Sequence[tuple[str, str, int]]) -> dict[str, str]:
+        return await self._read(auditing.line_digests, tenant, names)
+
+    async def lines_since(self, tenant: str, since: int) -> int:
+        return await self._read(auditing.lines_since, tenant, since)
 
     def _now(self) -> int:
         return micros(self._clock.now())

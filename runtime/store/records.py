@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -162,6 +162,37 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     received_at: dt.datetime
     state: Literal["new", "translated", "failed"] = "new"
     reason: str = ""
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the trail; ``changes`` is JSON: lists of table, key, word and digest. ``at`` in microseconds since 1970, UTC."""
+
+    tenant: str
+    seq: int
+    at: int
+    actor: str
+    subject: str
+    correlation_id: str
+    changes: str
+    hash: str
+
+    @property
+    def cells(self) -> tuple[Any, ...]:
+        """What the hash is over, beside the hash before."""
+        return self.tenant, self.seq, self.at, self.actor, self.subject, self.correlation_id, self.changes
+
+    @property
+    def named(self) -> list[tuple[str, str, str, str]]:
+        """The changes: table, key, word, digest. Raises `msgspec.DecodeError` where somebody has spoilt them."""
+        return msgspec.json.decode(self.changes, type=list[tuple[str, str, str, str]])
+
+
+class AuditHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a tenant's chain."""
+
+    tenant: str
+    seq: int
+    hash: str
 
 
 # What a unit may write. Each is one line of `writing.WRITES`.

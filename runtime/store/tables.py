@@ -196,3 +196,15 @@ LEASES = _table("leases", *map(_text, ("name", "holder")), _number("until"), key
 
 # The last transaction of each writer: after a lost connection it tells whether that transaction was committed.
 WRITERS = _table("writers", _text("id"), *map(_number, ("batch", "at")), key=("id",))
+
+# Append-only: the database itself refuses to change or remove a row (a trigger), and the chain shows it where somebody went around that.
+AUDIT = _table(
+    "audit",
+    _text("tenant"),
+    *map(_number, ("seq", "at")),
+    *map(_text, ("actor", "subject", "correlation_id", "changes", "hash")),
+    key=("tenant", "seq"),
+)
+
+# The end of each chain: a chain that ends earlier was cut off.
+AUDIT_HEADS = _table("audit_heads", _text("tenant"), _number("seq"), _text("hash"), key=("tenant",))

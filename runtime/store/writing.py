@@ -12,6 +12,7 @@ from canonical.failures import Broken
 from runtime.bus.wire import encode
 from runtime.store import contract as c
 from runtime.store import tables as t
+from runtime.store.auditing import Draft, drafts_of
 from runtime.store.bulk import Bulk, OnConflict, deleting, inserting, known_stays, replaces, rounds, updating
 from runtime.store.rows import Row, Shape, clean, micros
 
@@ -168,10 +169,18 @@ WRITES: dict[type, Way] = {
 }
 PLACES = {way: place for place, way in enumerate(WRITES.values())}
 
-Prepared = tuple[tuple[Way, Row], ...]
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A unit as rows, and what the audit trail will say of it."""
+
+    rows: tuple[tuple[Way, Row], ...] = ()
+    drafts: tuple[Draft, ...] = ()
 
 
-def prepare(unit: Iterable[Any], now: dt.datetime) -> Prepared:
+NOTHING = Prepared()
+
+
+def prepare(unit: Sequence[Any], now: dt.datetime) -> Prepared:
     """The rows of a unit. Raises `Rejected` for text that cannot be stored: before the database has seen anything of it."""
     moment, rows = micros(now), []
     for place, write in enumerate(unit):
@@ -179,14 +188,14 @@ def prepare(unit: Iterable[Any], now: dt.datetime) -> Prepared:
         if way is None:
             raise Broken("unknown_write", f"the store does not know how to write {type(write).__name__}")
         rows.append((way, way.row(write, Now(moment, place))))
-    return tuple(rows)
+    return Prepared(tuple(rows), drafts_of(unit, (row for _, row in rows), moment))
 
 
 def put(connection: Connection, units: Iterable[Prepared]) -> None:
     """Write units together, kind by kind. Raises the first refusal."""
     kinds: dict[Way, list[Row]] = {}
     for unit in units:
-        for way, row in unit:
+        for way, row in unit.rows:
             kinds.setdefault(way, []).append(row)
     for way in sorted(kinds, key=PLACES.__getitem__):
         way.put(connection, kinds[way])

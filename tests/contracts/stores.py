@@ -64,6 +64,7 @@ async def emptied(url: str) -> None:
     """Remove whatever an earlier test left."""
     engine = writing_engine(parse(url))
     async with engine.begin() as connection:
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))  # past the trigger that keeps the audit trail
         await connection.execute(text("TRUNCATE " + ", ".join(table.name for table in METADATA.sorted_tables) + " RESTART IDENTITY"))
     await engine.dispose()
 

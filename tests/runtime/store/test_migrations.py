@@ -42,7 +42,7 @@ async def on(url: str, question: Callable[[Connection], R]) -> R:
 def catalogue(connection: Connection) -> list[str]:
     """Everything that the database itself knows of the schema, as text; without Alembic's own table."""
     if connection.dialect.name == "sqlite":
-        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger' AND name NOT LIKE 'sqlite_%'"
     else:
         query = """
             SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
