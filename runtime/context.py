@@ -9,7 +9,7 @@ import msgspec
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The circumstances of a message or a call. ``actor`` is the subject of the token that caused it; ``key`` the step key;
-    ``connection`` the vendor account that is being asked.
+    ``connection`` the vendor account that is being asked; ``first``: nobody can have asked under this key before.
     """
 
     tenant: str = "default"
@@ -19,6 +19,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     key: str = ""
     connection: str = ""
+    first: bool = False
 
 
 _NOWHERE = Context()

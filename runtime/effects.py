@@ -82,8 +82,9 @@ class EffectsLedger:
                 log.warning("lock_not_renewed", lock=lock, why=str(failure))
 
     async def _send(self, attempt: Attempt, context: Context) -> Answer:
-        # looked up under the lock: what another worker has sent in the meantime must be seen
-        known = await self._store.effect(context.tenant, context.key)
+        # Looked up under the lock: what another worker has sent in the meantime must be seen. Where nobody can have sent it, and the vendor
+        # itself would tell, there is nothing to look up.
+        known = None if context.first and attempt.handle else await self._store.effect(context.tenant, context.key)
         if known is not None and known.state in {"confirmed", "compensated"}:
             return Answer(msgspec.json.decode(known.reply, type=attempt.command.reply_type()), attempt.connection)
         if known is not None and known.state != "refused" and known.attempts and attempt.find is not None:

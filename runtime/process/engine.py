@@ -132,7 +132,7 @@ class Engine:
             created_at=now,
             updated_at=now,
         )
-        run = Run(process, row, memory, seq=0, clock=self.clock)
+        run = Run(process, row, memory, seq=0, clock=self.clock, new=True)
         run.line("started", "", asked=row.started_by)
         run.related.update(process.relates(memory) if process.relates else ())
         chain = Chain(row.tenant, row.correlation_id, row.process, row.key)

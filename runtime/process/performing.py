@@ -45,6 +45,7 @@ async def ask_each(engine: Performing, run: Run, step: Ask) -> None:
             run.memory = await _asked(engine, run, step, command, name)
             run.change(attempts=0)
             await engine.commit(run)
+            run.untouched = True
     run.forward(run.memory)
 
 

@@ -16,15 +16,16 @@ from runtime.process.declare import CaseDraft, Process, Step
 from runtime.store.contract import AddLine, Case, Chain, Instance, JournalLine, LineKind, PutCase, SaveInstance, Send, Status, Write
 
 
-def context_of(row: Instance, step: str) -> Context:
+def context_of(row: Instance, step: str, *, traceparent: str = "", first: bool = False) -> Context:
     """The context in which a step of an instance is asked: its key is the step key."""
     return Context(
         tenant=row.tenant,
         entity=row.entity,
         correlation_id=row.correlation_id,
-        traceparent=row.traceparent,
+        traceparent=traceparent or row.traceparent,
         actor=row.actor,
         key=step_key(row.process, row.key, step),
+        first=first,
     )
 
 
@@ -43,7 +44,7 @@ def recorded(failure: Failure) -> FailureRecord:
 class Run:
     """Collects what the next commit will write. Nothing here waits or talks to anybody."""
 
-    def __init__(self, process: Process, instance: Instance, memory: Any, *, seq: int, clock: Clock) -> None:
+    def __init__(self, process: Process, instance: Instance, memory: Any, *, seq: int, clock: Clock, new: bool = False) -> None:
         self.process = process
         self.instance = instance
         self.memory = memory
@@ -52,6 +53,8 @@ class Run:
         self.changed = False
         self.related: set[tuple[str, str]] = set()
         self.traceparent = ""  # of the step at work, where that is recorded
+        # Whether nobody can have been at the step in hand before: what is in the journal was written by this very run.
+        self.untouched = new
         self._seq = seq
 
     @property
@@ -72,8 +75,7 @@ class Run:
 
     def context(self, step: str) -> Context:
         """The context in which a step is asked: its key is the step key."""
-        context = context_of(self.instance, step)
-        return msgspec.structs.replace(context, traceparent=self.traceparent) if self.traceparent else context
+        return context_of(self.instance, step, traceparent=self.traceparent, first=self.untouched)
 
     def about(self) -> CaseDraft:
         """What a person is told about the instance: its bare name where its own function fails."""
@@ -96,6 +98,7 @@ class Run:
             self.memory = memory
             if self.process.relates is not None:
                 self.related.update(self.process.relates(memory))
+        self.untouched = True
         self.change(position=self.instance.position + 1, attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=None)
 
     def line(self, kind: LineKind, step: str, *, detail: str = "", **fields: Any) -> None:

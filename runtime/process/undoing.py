@@ -78,7 +78,7 @@ async def _tried(engine: Undoing, run: Run, line: JournalLine) -> Answer | None:
 async def _take_back(engine: Undoing, run: Run, line: JournalLine) -> Answer:
     shape = message_type(line.undo_type)
     command: Command[Any] = msgspec.json.decode(line.undo, type=shape)
-    context = run.context(f"{line.step}/undo")
+    context = msgspec.structs.replace(run.context(f"{line.step}/undo"), first=False)
     with working_in(context):
         return await engine.asker.ask(command, context)
 

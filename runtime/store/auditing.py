@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runtime.context import current
 from runtime.store import contract as c
-from runtime.store.bulk import inserting
+from runtime.store.bulk import inserting, updating
 from runtime.store.rows import Row
 from runtime.store.tables import AUDIT, AUDIT_HEADS, JOURNAL
 
@@ -91,31 +91,42 @@ def link(before: str, cells: Row) -> str:
     return hashlib.sha256(before.encode() + msgspec.json.encode(cells)).hexdigest()
 
 
-_INSERT = inserting(AUDIT, NAMES, lambda statement: statement)
+Head = tuple[int, str]  # sequence number and hash
+
+INSERT_ROWS = inserting(AUDIT, NAMES, lambda statement: statement)
+MOVE_HEADS = updating(AUDIT_HEADS, ("tenant", "seq", "hash"), sets=("seq", "hash"), where=("tenant",))
 _FIRST: dict[str, Any] = {"postgresql": postgresql.insert(AUDIT_HEADS), "sqlite": sqlite.insert(AUDIT_HEADS)}
 _BEGIN = {kind: insert.on_conflict_do_nothing() for kind, insert in _FIRST.items()}
 _HEAD = select(AUDIT_HEADS.c.seq, AUDIT_HEADS.c.hash).where(AUDIT_HEADS.c.tenant == bindparam("of")).with_for_update()
-_MOVE = update(AUDIT_HEADS).values(seq=bindparam("to_seq"), hash=bindparam("to_hash")).where(AUDIT_HEADS.c.tenant == bindparam("of"))
 
 
-def chain(connection: Connection, drafts: Iterable[Draft]) -> None:
-    """Append the rows to their tenants' chains. To be the last thing in a transaction: it holds the heads until the commit."""
-    by_tenant: dict[str, list[Draft]] = {}
+def chained(drafts: Iterable[Draft], heads: Mapping[str, Head]) -> tuple[list[Row], dict[str, Head]]:
+    """The rows with their places in their tenants' chains, and where the chains then end."""
+    ends, rows = dict(heads), []
     for draft in drafts:
-        by_tenant.setdefault(draft.tenant, []).append(draft)
-    for tenant in sorted(by_tenant):  # in one order, so that two writers never wait for each other
-        seq, before = _head(connection, tenant)
-        rows = []
-        for draft in by_tenant[tenant]:
-            seq += 1
-            cells = (tenant, seq, draft.at, draft.actor, draft.subject, draft.correlation_id, draft.changes)
-            before = link(before, cells)
-            rows.append((*cells, before))
-        _INSERT.put(connection, rows)
-        connection.execute(_MOVE, {"of": tenant, "to_seq": seq, "to_hash": before})
+        seq, before = ends[draft.tenant]
+        cells = (draft.tenant, seq + 1, draft.at, draft.actor, draft.subject, draft.correlation_id, draft.changes)
+        ends[draft.tenant] = (seq + 1, link(before, cells))
+        rows.append((*cells, ends[draft.tenant][1]))
+    return rows, ends
 
 
-def _head(connection: Connection, tenant: str) -> tuple[int, str]:
+def locked_heads(connection: Connection, tenants: Iterable[str]) -> dict[str, Head]:
+    """The ends of chains, locked until the transaction ends. To be taken before any other row, and in this order: so no two writers ever
+    wait for each other.
+    """
+    return {tenant: _head(connection, tenant) for tenant in sorted(set(tenants))}
+
+
+def chain(connection: Connection, drafts: Sequence[Draft], heads: Mapping[str, Head]) -> None:
+    """Append the rows to their tenants' chains, whose heads are locked."""
+    if drafts:
+        rows, ends = chained(drafts, heads)
+        INSERT_ROWS.put(connection, rows)
+        MOVE_HEADS.put(connection, [(tenant, *end) for tenant, end in ends.items()])
+
+
+def _head(connection: Connection, tenant: str) -> Head:
     found = connection.execute(_HEAD, {"of": tenant}).first()
     if found is None:
         connection.execute(_BEGIN[connection.dialect.name], {"tenant": tenant, "seq": 0, "hash": GENESIS})

@@ -40,16 +40,17 @@ class Bulk:
     """A statement that takes many rows. ``put`` returns how many it wrote."""
 
     def __init__(self, names: Sequence[str], on_postgresql: Executable, on_sqlite: Executable) -> None:
-        self._names = tuple(map(_parameter, names))
+        self.names = tuple(map(_parameter, names))
+        self.on_postgresql = on_postgresql
         self._statements = {"postgresql": on_postgresql, "sqlite": on_sqlite}
 
     def put(self, connection: Connection, rows: Sequence[Row]) -> int:
         """Write the rows."""
         statement = self._statements[connection.dialect.name]
         if connection.dialect.name == "postgresql":
-            columns = dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True))
+            columns = dict(zip(self.names, map(list, zip(*rows, strict=True)), strict=True))
             return connection.execute(statement, columns).rowcount
-        return connection.execute(statement, [dict(zip(self._names, row, strict=True)) for row in rows], execution_options=COUNTED).rowcount
+        return connection.execute(statement, [dict(zip(self.names, row, strict=True)) for row in rows], execution_options=COUNTED).rowcount
 
 
 def _parameter(name: str) -> str:

@@ -11,9 +11,10 @@ transaction was committed; if not, it will never be, and is tried again. Only wh
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import asyncpg
 import structlog
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,10 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
 from runtime import metrics
 from runtime.clock import Clock
-from runtime.store.auditing import chain
+from runtime.store.auditing import Head, chain, locked_heads
 from runtime.store.contract import Duplicate, Fenced
 from runtime.store.database import Database, let_go
 from runtime.store.faults import ERRORS, VALUES, failure_of, is_trouble
+from runtime.store.one_statement import OneStatement, Usual
 from runtime.store.rows import micros
 from runtime.store.statistics import analyse_grown, is_time_to_look
 from runtime.store.tables import WRITERS
@@ -41,6 +43,7 @@ FIND_OUT_EVERY_S = 0.25
 
 REFUSALS: tuple[type[Exception], ...] = (Duplicate, Fenced, Failure)
 SOMEBODYS_FAULT = (*REFUSALS, *ERRORS, *VALUES)
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, *VALUES, OSError)
 
 NUMBERED = update(WRITERS).values(batch=bindparam("number"), at=bindparam("now")).where(WRITERS.c.id == bindparam("writer"))
 LAST_NUMBER = select(WRITERS.c.batch).where(WRITERS.c.id == bindparam("writer")).with_for_update()
@@ -86,6 +89,7 @@ class Writer:
         self._database = database
         self._clock = clock
         self._name = name
+        self._one_statement = OneStatement(name)
         self._waiting: deque[Entry] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -167,31 +171,53 @@ class Writer:
         try:
             if self._connection is None:
                 self._connection = await self._database.writing.connect()
-            await self._connection.run_sync(self._in_transaction, group)
+            if self._database.kind == "sqlite" or not await self._at_once(self._connection, group):
+                await self._connection.run_sync(self._in_transaction, group)
         except ERRORS as error:
             await self._let_go()
             trouble = failure_of(error)
             return await self._find_out(group, trouble) if group.committing else trouble
         return None
 
-    def _in_transaction(self, connection: Connection, group: Group) -> None:
+    async def _at_once(self, connection: AsyncConnection, group: Group) -> bool:
+        """Commit the group in one statement; False where it is not of the usual kind, and nothing was written."""
+        usual = None if any(entry.job for entry in group.entries) else Usual.of(entry.unit for entry in group.entries)
+        if usual is None:
+            return False
+        driver: Any = (await connection.get_raw_connection()).driver_connection
         try:
-            self._sign(connection, group)
+            await driver.execute("BEGIN")
+            if not await self._one_statement.write(driver, usual, number=group.number, now=micros(self._clock.now())):
+                await driver.execute("ROLLBACK")
+                return False
+            group.committing = True
+            await driver.execute("COMMIT")
+        except DRIVER_ERRORS as error:
+            if not group.committing and await _taken_back(driver):
+                return False  # kind by kind it shows whose fault that was
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+        return True
+
+    def _in_transaction(self, connection: Connection, group: Group) -> None:
+        tenants = {draft.tenant for entry in group.entries for draft in entry.unit.drafts}
+        try:
+            heads = self._begun(connection, group, tenants)
             _carry(connection, group.entries)
         except SOMEBODYS_FAULT as error:
             connection.rollback()
             if _blameless(error):
                 raise
-            self._sign(connection, group)
+            heads = self._begun(connection, group, tenants)
             _sort_out(connection, group.entries)
-        # Last, because it holds the ends of the chains: whoever waits for them must not be waited for.
-        chain(connection, (draft for entry in group.entries if entry.refusal is None for draft in entry.unit.drafts))
+        chain(connection, [draft for entry in group.entries if entry.refusal is None for draft in entry.unit.drafts], heads)
         group.committing = True
         connection.commit()
 
-    def _sign(self, connection: Connection, group: Group) -> None:
+    def _begun(self, connection: Connection, group: Group, tenants: Iterable[str]) -> Mapping[str, Head]:
+        """Sign the transaction, and lock the ends of the audit trails before anything else."""
         if connection.dialect.name == "postgresql":
             connection.execute(NUMBERED, {"number": group.number, "now": micros(self._clock.now()), "writer": self._name})
+        return locked_heads(connection, tenants)
 
     async def _find_out(self, group: Group, trouble: Failure) -> Failure | None:
         """What became of a commit that was cut off."""
@@ -215,6 +241,15 @@ class Writer:
         connection, self._connection = self._connection, None
         if connection is not None:
             await let_go(connection)
+
+
+async def _taken_back(driver: Any) -> bool:
+    """Whether the transaction could be taken back, and the connection can be used again."""
+    try:
+        await driver.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        return False
+    return True
 
 
 def _carry(connection: Connection, entries: Sequence[Entry]) -> None:

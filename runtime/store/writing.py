@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -59,13 +60,19 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     key: tuple[int, ...]
     refusal: Callable[[], Exception] | None = None
 
+    @property
+    def cells(self) -> Callable[[Row], Row]:
+        """The key of a row."""
+        return _cells(self.key)
+
     def put(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Write all rows. Raises the refusal when one of them is not taken: the caller then finds out which."""
-        for together in rounds(rows, _cells(self.key)) if self.key else [list(rows)]:
+        for together in rounds(rows, self.cells) if self.key else [list(rows)]:
             if self.bulk.put(connection, together) != len(together) and self.refusal is not None:
                 raise self.refusal()
 
 
+@cache
 def _cells(places: tuple[int, ...]) -> Callable[[Row], Row]:
     picked = itemgetter(*places)
     return picked if len(places) > 1 else lambda row: (picked(row),)
