@@ -1,8 +1,6 @@
 """What travels beside every piece of work: tenant, entity, correlation id, trace. Set once at the door, read everywhere."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 import msgspec
 
@@ -31,11 +29,17 @@ def current() -> Context:
     return _CURRENT.get()
 
 
-@contextmanager
-def working_in(context: Context) -> Iterator[Context]:
+class working_in:  # noqa: N801 - read as a word: with working_in(context)
     """Run a block in a context; log lines, spans and outgoing calls within it carry its ids."""
-    token = _CURRENT.set(context)
-    try:
-        yield context
-    finally:
-        _CURRENT.reset(token)
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> Context:
+        self._token: Token[Context] = _CURRENT.set(self._context)
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        _CURRENT.reset(self._token)

@@ -2,8 +2,12 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import cache
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+M = TypeVar("M", Counter, Histogram)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -38,16 +42,22 @@ def method(sent: str) -> str:
     return sent if sent in METHODS else "other"
 
 
+@cache
+def _child(metric: M, *labels: str) -> M:
+    """The metric with its labels. Looking it up in the library costs more than counting."""
+    return metric.labels(*labels)
+
+
 def requested(route: str, named_method: str, status: int, seconds: float) -> None:
     """A request was answered."""
-    REQUESTS.labels(route, named_method, str(status)).inc()
-    REQUEST_S.labels(route, named_method).observe(seconds)
+    _child(REQUESTS, route, named_method, str(status)).inc()
+    _child(REQUEST_S, route, named_method).observe(seconds)
 
 
 def stepped(process: str, step: str, outcome: str, seconds: float) -> None:
     """A step was tried."""
-    STEPS.labels(process, step, outcome).inc()
-    STEP_S.labels(process, step).observe(seconds)
+    _child(STEPS, process, step, outcome).inc()
+    _child(STEP_S, process, step).observe(seconds)
 
 
 def left_behind(sent_at: Iterable[str], now: dt.datetime) -> None:
@@ -61,5 +71,15 @@ def left_behind(sent_at: Iterable[str], now: dt.datetime) -> None:
 
 def called(connection: str, outcome: str, seconds: float) -> None:
     """A vendor was asked."""
-    VENDOR_CALLS.labels(connection, outcome).inc()
-    VENDOR_CALL_S.labels(connection).observe(seconds)
+    _child(VENDOR_CALLS, connection, outcome).inc()
+    _child(VENDOR_CALL_S, connection).observe(seconds)
+
+
+def came_to_rest(process: str, status: str) -> None:
+    """An instance came to rest."""
+    _child(INSTANCES, process, status).inc()
+
+
+def handled(queue: str, outcome: str) -> None:
+    """A message was handled, or not."""
+    _child(MESSAGES, queue, outcome).inc()

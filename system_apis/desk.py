@@ -1,8 +1,7 @@
 """The desk of the system layer: takes a command for a connection, runs the card's operation, and turns what happens into six words."""
 
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -91,8 +90,9 @@ class Desk:
         async def find() -> Event | None:
             if probe is None:
                 return None
-            async with self._governors[connection.name].call(), self.calling(connection, context):
-                found: Event | None = await in_words(probe(self.call(connection, context), command))
+            async with self._governors[connection.name].call():
+                with self.calling(connection, context):
+                    found: Event | None = await in_words(probe(self.call(connection, context), command))
             return found
 
         return Attempt(
@@ -105,32 +105,43 @@ class Desk:
         )
 
     async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:
-        async with self._governors[connection.name].call(), self.calling(connection, context):
-            reply: Event = await in_words(operation.run(self.call(connection, context), command))
+        async with self._governors[connection.name].call():
+            with self.calling(connection, context):
+                reply: Event = await in_words(operation.run(self.call(connection, context), command))
         if not isinstance(reply, type(command).reply_type()):
             raise Broken("wrong_reply", f"{command.wire_name()} was answered with {type(reply).__name__}")
         return reply
 
-    @asynccontextmanager
-    async def calling(self, connection: Connection, context: Context) -> AsyncIterator[None]:
+    def calling(self, connection: Connection, context: Context) -> "_Calling":
         """The vendor's own time, counted; log lines and outgoing calls know the connection."""
-        began_s, outcome = self._clock.monotonic_s(), "broken_off"
-        telemetry.note({"q2c.connection": connection.name})
-        try:
-            with working_in(msgspec.structs.replace(context, connection=connection.name)):
-                yield
-            outcome = "done"
-        except Failure as failure:
-            outcome = failure.word
-            raise
-        finally:
-            metrics.called(connection.name, outcome, self._clock.monotonic_s() - began_s)
+        return _Calling(connection.name, context, self._clock)
 
     async def aclose(self) -> None:
         """Close all clients."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+
+class _Calling:
+    """A block in which a vendor is asked."""
+
+    __slots__ = ("_began_s", "_clock", "_name", "_working")
+
+    def __init__(self, name: str, context: Context, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._working = working_in(msgspec.structs.replace(context, connection=name))
+
+    def __enter__(self) -> None:
+        self._began_s = self._clock.monotonic_s()
+        telemetry.note({"q2c.connection": self._name})
+        self._working.__enter__()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._working.__exit__()
+        outcome = "done" if error is None else error.word if isinstance(error, Failure) else "broken_off"
+        metrics.called(self._name, outcome, self._clock.monotonic_s() - self._began_s)
 
 
 async def in_words(work: Any) -> Any:

@@ -48,7 +48,7 @@ class Intake:
             return
         mark = {"tenant": kept.tenant, "connection": kept.connection, "event_id": kept.event_id}
         try:
-            async with self._desk.calling(connection, current()):
+            with self._desk.calling(connection, current()):
                 found = await in_words(webhooks.translate(self._desk.call(connection, letter.context), kept.body))
             writes = [*await self._told(connection, found), MarkReceived(**mark, state="translated")]
         except Failure as failure:

@@ -4,8 +4,7 @@ A sent message is a span of its sender's trace. Its handling begins a trace of i
 days and be handled more than once; a question, whose asker waits, is answered within the asker's trace.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import msgspec
 from opentelemetry.trace import SpanKind
@@ -95,14 +94,17 @@ def _within(letter: Envelope, traced: Context | None) -> Envelope:
     return letter if traced is None else msgspec.structs.replace(letter, traceparent=traced.traceparent)
 
 
-@contextmanager
-def _counted(queue: str) -> Iterator[None]:
-    outcome = "failed"
-    try:
-        yield
-        outcome = "handled"
-    except Unavailable:
-        outcome = "handed_back"
-        raise
-    finally:
-        metrics.MESSAGES.labels(queue, outcome).inc()
+class _counted:  # noqa: N801 - read as a word: with _counted(queue)
+    """Counts how the handling of a message ends."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        outcome = "handled" if kind is None else "handed_back" if issubclass(kind, Unavailable) else "failed"
+        metrics.handled(self._queue, outcome)

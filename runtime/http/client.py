@@ -1,7 +1,7 @@
 """Outgoing HTTP: one total deadline, a byte cap, an auth hook, trace headers and the failure table; no retry.
 
-httpx is the interface and aiohttp its transport (a third to an eighth of the CPU of httpx's own, see docs/decisions). One client per
-connection, kept open. Nothing outside `runtime.http` knows which library does the work.
+httpx is the interface and aiohttp its transport (see `transport` and docs/decisions). One client per connection, kept open. Nothing outside
+`runtime.http` knows which library does the work.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 import httpx
 import msgspec
-from httpx_aiohttp import AiohttpTransport
 
 from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
 from runtime import telemetry
 from runtime.context import current
 from runtime.http.failure_table import RETRY_AFTER_S_MAX, FailureTable
+from runtime.http.transport import Transport, parsed
 
 DEADLINE_S = 30.0
 RESPONSE_BYTES_MAX = 8 * 1024 * 1024
@@ -88,7 +88,7 @@ class HttpClient:
         self._headers = {"User-Agent": "q2c-gateway", "Accept": "application/json", **(headers or {})}
         self._deadline_s = deadline_s
         self._bytes_max = response_bytes_max
-        self._client: httpx.AsyncClient | None = None
+        self._transport = Transport()
 
     async def send(
         self,
@@ -109,7 +109,8 @@ class HttpClient:
         a time-out an unknown outcome. ``path`` is appended to the base URL, or stands alone when it begins with http.
         """
         changes = method not in {"GET", "HEAD"} if writes is None else writes
-        url = str(httpx.URL(path if path.startswith("http") else self._base_url + path).copy_merge_params(dict(params or {})))
+        address = parsed(path if path.startswith("http") else self._base_url + path)
+        url = str(address.copy_merge_params(dict(params)) if params else address)
         body, body_type = _body(json, form, content)
         sent = {**self._headers, **({"Content-Type": body_type} if body_type else {}), **(headers or {})}
         answer = await self._once(method, url, body, sent, changes, deadline_s)
@@ -124,16 +125,13 @@ class HttpClient:
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], changes: bool, deadline_s: float | None
     ) -> Response:
         signed = {**headers, **(await self._auth.headers(method, url))} if self._auth else dict(headers)
-        if self._client is None:
-            self._client = httpx.AsyncClient(transport=AiohttpTransport(), timeout=None, trust_env=False, follow_redirects=False)  # noqa: S113 - the total deadline below is the time-out
         with telemetry.call_span(method, url):
-            answer = await self._exchange(self._client, method, url, body, {**_trace_headers(), **signed}, changes, deadline_s)
+            answer = await self._exchange(method, url, body, {**_trace_headers(), **signed}, changes, deadline_s)
             telemetry.note({"http.response.status_code": answer.status}, failed=answer.status >= 400 and answer.status != 404)
             return answer
 
     async def _exchange(
         self,
-        client: httpx.AsyncClient,
         method: str,
         url: str,
         body: bytes | None,
@@ -143,8 +141,13 @@ class HttpClient:
     ) -> Response:
         seconds = deadline_s or self._deadline_s
         try:
-            async with asyncio.timeout(seconds), client.stream(method, url, content=body, headers=headers) as answer:
-                return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, await self._read(answer))
+            async with asyncio.timeout(seconds):
+                request = httpx.Request(method, parsed(url), headers=headers, content=body)
+                answer = await self._transport.handle_async_request(request)
+                try:
+                    return Response(answer.status_code, _headers(answer), await self._read(answer))
+                finally:
+                    await answer.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unavailable("unreachable", "no connection could be made", raw=f"{self._base_url}: {error}") from error
         except TimeoutError as error:
@@ -154,7 +157,8 @@ class HttpClient:
 
     async def _read(self, answer: httpx.Response) -> bytes:
         chunks, size = [], 0
-        async for chunk in answer.aiter_bytes():
+        coded = "content-encoding" in answer.headers
+        async for chunk in answer.aiter_bytes() if coded else answer.aiter_raw():
             size += len(chunk)
             if size > self._bytes_max:
                 raise Broken("answer_too_large", f"the answer is larger than {self._bytes_max} bytes")
@@ -163,9 +167,11 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close the kept connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._transport.aclose()
+
+
+def _headers(answer: httpx.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw}
 
 
 def _interrupted(changes: bool, detail: str) -> Failure:

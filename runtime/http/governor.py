@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from canonical.failures import Throttled
 from runtime.clock import Clock
@@ -20,14 +18,19 @@ class Governor:
         self._clock = clock
         self._begun: deque[float] = deque()
 
-    @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Take a place for one call. Raises `Throttled` when the minute's budget is spent."""
-        async with self._slots:
-            now = self._clock.monotonic_s()
-            while self._begun and now - self._begun[0] >= MINUTE_S:
-                self._begun.popleft()
-            if len(self._begun) >= self._per_minute_max:
-                raise Throttled("budget_spent", "this minute's calls are used up", retry_after_s=MINUTE_S - (now - self._begun[0]))
-            self._begun.append(now)
-            yield
+    def call(self) -> "Governor":
+        """Take a place for one call: ``async with governor.call()``. Raises `Throttled` when the minute's budget is spent."""
+        return self
+
+    async def __aenter__(self) -> None:
+        await self._slots.acquire()
+        now = self._clock.monotonic_s()
+        while self._begun and now - self._begun[0] >= MINUTE_S:
+            self._begun.popleft()
+        if len(self._begun) >= self._per_minute_max:
+            self._slots.release()
+            raise Throttled("budget_spent", "this minute's calls are used up", retry_after_s=MINUTE_S - (now - self._begun[0]))
+        self._begun.append(now)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.release()

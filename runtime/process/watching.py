@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import structlog
 
@@ -16,12 +16,16 @@ log = structlog.get_logger("q2c.process")
 _NUMBER = re.compile(r"\.\d+")  # of one of many commands of the same line
 
 
-@contextmanager
-def watched(run: Run, step: str) -> Iterator[None]:
+_UNSEEN = nullcontext()
+
+
+def watched(run: Run, step: str) -> AbstractContextManager[None]:
     """A step, or the taking back of one, as a part of its instance's trace; linked to the message that brought it on, if another did."""
-    if not telemetry.active():
-        yield
-        return
+    return _watched(run, step) if telemetry.active() else _UNSEEN
+
+
+@contextmanager
+def _watched(run: Run, step: str) -> Iterator[None]:
     here = current().traceparent
     causes = (here,) if here[3:35] != run.instance.traceparent[3:35] else ()
     with telemetry.span(f"{run.instance.process}/{_NUMBER.sub('', step)}", context=run.context(step), causes=causes) as context:
@@ -38,7 +42,7 @@ def count(run: Run, step: str, began_s: float, *, undo: bool = False) -> None:
     if outcome not in {"parked", "waiting"}:
         turned = outcome == "undoing" and not undo
         outcome = "rejected" if turned else "later" if run.instance.due_at is not None else "done"
-    name = _NUMBER.sub("", step)
+    name = _NUMBER.sub("", step) if "." in step else step
     metrics.stepped(run.instance.process, f"{name}/undo" if undo else name, outcome, run.clock.monotonic_s() - began_s)
 
 
@@ -47,7 +51,7 @@ def tell_rest(run: Run) -> None:
     row = run.instance
     if row.status not in (*ENDED, "parked"):
         return
-    metrics.INSTANCES.labels(row.process, row.status).inc()
+    metrics.came_to_rest(row.process, row.status)
     said = {"instance": run.name, "status": row.status, "correlation_id": row.correlation_id}
     if row.status == "parked":
         log.warning("instance_parked", **said, reason=f"{row.reason.word}: {row.reason.detail}" if row.reason else "")

@@ -28,7 +28,7 @@ from runtime.store.database import Database, let_go
 from runtime.store.faults import ERRORS, VALUES, failure_of, is_trouble
 from runtime.store.one_statement import OneStatement, Usual
 from runtime.store.rows import micros
-from runtime.store.statistics import analyse_grown, is_time_to_look
+from runtime.store.statistics import FIRST_LOOK, analyse_grown
 from runtime.store.tables import WRITERS
 from runtime.store.writing import Prepared, put
 
@@ -95,7 +95,8 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection: AsyncConnection | None = None
-        self._number = 0
+        self._number = self._units = 0
+        self._look_after = FIRST_LOOK
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -155,7 +156,9 @@ class Writer:
         metrics.COMMIT_UNITS.observe(len(entries))
         for entry in entries:
             entry.tell(trouble)
-        if trouble is None and self._database.kind == "postgresql" and is_time_to_look(self._number):
+        self._units += len(entries)
+        if trouble is None and self._database.kind == "postgresql" and self._units >= self._look_after:
+            self._look_after = 2 * self._units
             self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:

@@ -41,6 +41,7 @@ class Relay:
         self._clock = clock
         # Published and not yet marked. Marks are written by the batch: one lost in a crash only means publishing again.
         self._published: set[str] = set()
+        self._marking: set[str] = set()
         self._under_way: set[str] = set()
         # Cannot be published although the bus works (nobody is declared to receive it). They must not stand in the way of others.
         self._stuck: set[str] = set()
@@ -94,9 +95,15 @@ class Relay:
 
     async def mark(self) -> None:
         """Write down what was published."""
-        published = tuple(self._published)
-        await self._store.mark_sent(published)
-        self._published.difference_update(published)
+        published, self._published = self._published, set()
+        self._marking |= published
+        try:
+            await self._store.mark_sent(tuple(published))
+        except BaseException:
+            self._published |= published
+            raise
+        finally:
+            self._marking -= published
 
     async def sweep(self) -> bool:
         """Publish what was left behind; False where the bus does not take it."""
@@ -119,7 +126,7 @@ class Relay:
     async def _left_behind(self) -> list[OutboxRow]:
         """What nobody has published in time; what failed before comes last, because the others may well get through."""
         before = self._clock.now() - LEFT_BEHIND_AFTER
-        known = self._published | self._under_way
+        known = self._published | self._marking | self._under_way
         rows = await self._store.unsent(older_than=before, limit=SWEEP_MAX + len(self._stuck) + len(known))
         self._stuck.intersection_update(row.letter.id for row in rows)
         left = [row for row in rows if row.letter.id not in known]

@@ -14,18 +14,14 @@ log = structlog.get_logger("q2c.store")
 
 # Below that a plan that reads the whole table is the right one, and would be kept as well.
 PAGES_MIN = 64
-FIRST_LOOK = 16
+# After so many units, and whenever their number has doubled: often while a store is new, hardly ever later.
+FIRST_LOOK = 64
 
 _GROWN = text("""
     SELECT relname FROM pg_class
     WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND reltuples <= 0
         AND pg_relation_size(oid) >= :pages * current_setting('block_size')::int
 """)
-
-
-def is_time_to_look(commits: int) -> bool:
-    """After 16, 32, 64, … commits: often while a store is new, hardly ever later."""
-    return commits >= FIRST_LOOK and commits & (commits - 1) == 0
 
 
 def analyse_grown(connection: Connection) -> tuple[str, ...]:

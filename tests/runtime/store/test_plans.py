@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Select, event, select, text
 
 from runtime.bus.contract import Address
-from runtime.store import queues, reading, tables
+from runtime.store import committing, queues, reading, tables
 from runtime.store.contract import (
     AddLine,
     Case,
@@ -19,13 +19,14 @@ from runtime.store.contract import (
     PutTransaction,
     Received,
     Send,
+    SetCursor,
     StartInstance,
     Transaction,
 )
 from runtime.store.database import parse, writing_engine
 from runtime.store.engine import SqlStore
 from runtime.store.rows import micros
-from runtime.store.statistics import analyse_grown, is_time_to_look
+from runtime.store.statistics import analyse_grown
 from runtime.store.writing import Enqueue
 from tests.contracts.stores import NOW, instance, later, letter, line
 
@@ -70,9 +71,16 @@ def plan_of(connection: Connection, question: Select[Any], values: dict[str, Any
         event.remove(connection, "before_cursor_execute", explained)
 
 
-def test_a_new_store_is_looked_at_often() -> None:
-    """PostgreSQL is made to look at grown tables after 16, 32, 64, … commits."""
-    assert [n for n in range(1, 200) if is_time_to_look(n)] == [16, 32, 64, 128]
+@pytest.mark.postgres
+@pytest.mark.parametrize("store_kind", ["postgres"])
+async def test_a_new_store_is_looked_at_often(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL is made to look at grown tables whenever the number of units has doubled, from the first 64 on."""
+    looked: list[object] = []
+    monkeypatch.setattr(committing, "analyse_grown", looked.append)
+    for number in range(300):
+        await store.commit([SetCursor("poll", str(number))])
+    await store.stop()
+    assert len(looked) == 3
 
 
 @pytest.mark.postgres
