@@ -1,7 +1,7 @@
 # The commands of this repository. Each works on a bare Debian 12 with python3.11 and make; the logic stands in deploy/bin.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help run demo test lint format types imports env env-dev requirements clean
+.PHONY: help run demo test faults bench lint format types imports env env-dev requirements clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ demo: env  ## drive the sample deals from quote to cash (ARGS=--json; ARGS=--sca
 test:  ## everything: lint, types, import rules and every test, on real servers (ARGS=... goes to pytest)
 	@deploy/bin/prepare dev
 	@deploy/bin/test $(ARGS)
+
+faults: env-dev  ## the engine under fire: kills, hangs, vendors that misbehave; an oracle reads the vendors' books (ARGS="--minutes 2 --seed 7 --json")
+	@.venv/bin/python -m deploy.services ready rabbitmq postgres >/dev/null
+	@PYTHONPATH=. .venv/bin/python -m tests.faults.storm $(ARGS)
 
 lint: env-dev  ## ruff's rules, its format, and the import rules
 	@.venv/bin/ruff check .

@@ -72,14 +72,22 @@ def connections_of(settings: Settings, connectors: Iterable[Connector] = CONNECT
 class Gateway:
     """The parts of one process of the gateway, and their life."""
 
-    def __init__(self, settings: Settings, *, store: Store | None = None, bus: Bus | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        bus: Bus | None = None,
+        clock: Clock | None = None,
+        connectors: Iterable[Connector] = CONNECTORS,
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.store: Store = store or open_store(settings.store_url, self.clock)
         self.bus: Bus = ObservedBus(bus or _bus(settings, self.store, self.clock))
         self.relay = Relay(self.store, self.bus, self.clock)
         self.tables = processes(settings.approval)
-        self.desk = Desk(connections_of(settings), store=self.store, clock=self.clock)
+        self.desk = Desk(connections_of(settings, connectors), store=self.store, clock=self.clock)
         self.asker = BoundAsker(settings.entities, self.desk, self.bus, self.clock)
         self.engine = Engine(self.tables, store=self.store, publisher=self.relay, asker=self.asker, clock=self.clock)
         desks: dict[str, str] = {}

@@ -21,12 +21,14 @@ from canonical.failures import Misconfigured, Unavailable
 from gateway.compose import LAYERS, Gateway, Layer
 from gateway.context import Where
 from gateway.logs import catch_strays, configure_logs
+from gateway.roster import CONNECTORS
 from gateway.settings import Settings
 from gateway.simulated import SIMULATORS, apps
 from gateway.watching import metrics_shown
 from gateway.welcome import welcome
 from policies.development_issuer import ALL_SCOPES, DevelopmentIssuer
 from runtime.store.migrations import migrate
+from system_apis.connector import Connector
 
 SHUTDOWN_S = 8
 
@@ -37,7 +39,14 @@ async def migrate_store(settings: Settings) -> None:
     await migrate(settings.store_url)
 
 
-async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: bool, greeting: str = "") -> None:
+async def serve(
+    settings: Settings,
+    *,
+    layers: Sequence[Layer] = LAYERS,
+    works: bool,
+    greeting: str = "",
+    connectors: Sequence[Connector] = CONNECTORS,
+) -> None:
     """Serve HTTP until interrupted; with `works` this process is a worker, too. The embedded store migrates itself.
 
     ``greeting`` is printed when requests are taken.
@@ -47,7 +56,7 @@ async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: 
     catch_strays()
     if not settings.store.url:
         await migrate_store(settings)
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, connectors=connectors)
     await gateway.start(works=works)
     try:
         await _http(gateway.app(layers), settings.http.host, settings.http.port, greeting)
@@ -55,11 +64,11 @@ async def serve(settings: Settings, *, layers: Sequence[Layer] = LAYERS, works: 
         await gateway.stop()
 
 
-async def work(settings: Settings) -> None:
+async def work(settings: Settings, *, connectors: Sequence[Connector] = CONNECTORS) -> None:
     """Work without HTTP until interrupted."""
     configure_logs()
     catch_strays()
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, connectors=connectors)
     await gateway.start(works=True)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

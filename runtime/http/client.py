@@ -49,20 +49,27 @@ class StaticHeaders:
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer with a status below 300."""
+    """An answer with a status below 300; ``wrote``: to a request that may have changed something."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    wrote: bool = False
 
     def decode(self, shape: type[Any]) -> Any:
-        """The body as a struct. Raises `Broken` with the raw payload where it is not what the vendor promises."""
+        """The body as a struct.
+
+        Raises `Broken`, with the raw payload, where it is another document than the vendor promises. What is no document at all (a web page
+        of something on the way, half an answer) says nothing of the request: `OutcomeUnknown` where it may have changed something, else
+        `Unavailable`.
+        """
         try:
             return msgspec.json.decode(self.body, type=shape)
+        except msgspec.ValidationError as error:
+            raise Broken("unreadable_answer", _not_a(shape, error), raw=self.text) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise Broken(
-                "unreadable_answer", f"the answer is not the {shape.__name__} that the vendor documents: {error}", raw=self.text
-            ) from error
+            word = OutcomeUnknown if self.wrote else Unavailable
+            raise word("unreadable_answer", _not_a(shape, error), raw=self.text) from error
 
     @property
     def text(self) -> str:
@@ -145,7 +152,7 @@ class HttpClient:
                 request = httpx.Request(method, parsed(url), headers=headers, content=body)
                 answer = await self._transport.handle_async_request(request)
                 try:
-                    return Response(answer.status_code, _headers(answer), await self._read(answer))
+                    return Response(answer.status_code, _headers(answer), await self._read(answer), wrote=changes)
                 finally:
                     await answer.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -168,6 +175,10 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close the kept connections."""
         await self._transport.aclose()
+
+
+def _not_a(shape: type[Any], error: Exception) -> str:
+    return f"the answer is not the {getattr(shape, '__name__', shape)} that the vendor documents: {error}"
 
 
 def _headers(answer: httpx.Response) -> dict[str, str]:
