@@ -118,6 +118,18 @@ def capabilities(settings: SettingsPath = None, data: Data = None, simulators: S
     typer.echo(inspecting.capabilities_text(Where(settings, data, simulators).load()), nl=False)
 
 
+@app.command()
+def asyncapi(out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None) -> None:
+    """The AsyncAPI 3 document of all messages, made from their classes."""
+    from gateway.asyncapi import text  # noqa: PLC0415 - only this command needs it
+
+    document = text(Where().load())
+    if out is None:
+        typer.echo(document, nl=False)
+    else:
+        out.write_text(document, "utf-8")
+
+
 @process_app.command("show")
 def process_show(name: str, mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False) -> None:
     """The table of a process."""

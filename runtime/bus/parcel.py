@@ -13,6 +13,15 @@ from runtime.keys import new_message_id
 
 ATTEMPTS, REASON, BURIED, CORRELATION, TRACE = "q2c-attempts", "q2c-reason", "q2c-buried-at-ms", "q2c-correlation-id", "traceparent"
 REASON_LENGTH_MAX = 500
+# CloudEvents 1.0 in its AMQP binding: whoever reads the broker's messages without our envelope finds the common attributes outside.
+CLOUD_EVENTS = {
+    "cloudEvents:specversion": "1.0",
+    "cloudEvents:id": "the id of the message: with the source it is unique, and the same pair is the same message",
+    "cloudEvents:source": "q2c/<tenant>",
+    "cloudEvents:type": "the wire name of the message",
+    "cloudEvents:time": "when it was first sent, RFC 3339",
+    "cloudEvents:correlationid": "the commercial transaction, from quote to cash",
+}
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +36,8 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     type: str = ""
     correlation_id: str = ""
     traceparent: str = ""
+    source: str = ""
+    time: str = ""
     attempts: int = 0
     reason: str = ""
     buried_at_ms: int = 0
@@ -35,7 +46,13 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, letter: Envelope) -> Self:
         """A letter that nobody has tried yet."""
         return cls(
-            body=encode(letter), id=letter.id, type=letter.type, correlation_id=letter.correlation_id, traceparent=letter.traceparent
+            body=encode(letter),
+            id=letter.id,
+            type=letter.type,
+            correlation_id=letter.correlation_id,
+            traceparent=letter.traceparent,
+            source=f"q2c/{letter.tenant}",
+            time=letter.sent_at,
         )
 
     @classmethod
@@ -50,6 +67,8 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
             type=wire_type or "",
             correlation_id=_text(headers.get(CORRELATION)) or correlation_id or "",
             traceparent=_text(headers.get(TRACE)),
+            source=_text(headers.get("cloudEvents:source")),
+            time=_text(headers.get("cloudEvents:time")),
             attempts=_number(headers.get(ATTEMPTS)),
             reason=_text(headers.get(REASON)) or reason,
             buried_at_ms=_number(headers.get(BURIED)) or died_at_ms,
@@ -64,7 +83,19 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
             CORRELATION: self.correlation_id,
             TRACE: self.traceparent,
         }
-        return {name: value for name, value in said.items() if value}
+        return {**self._attributes(), **{name: value for name, value in said.items() if value}}
+
+    def _attributes(self) -> dict[str, str]:
+        """The attributes of CloudEvents; nothing where this is no message of ours."""
+        if not self.source:
+            return {}
+        attributes = {"cloudEvents:specversion": "1.0", "cloudEvents:id": self.id, "cloudEvents:source": self.source}
+        return {
+            **attributes,
+            "cloudEvents:type": self.type,
+            "cloudEvents:time": self.time,
+            "cloudEvents:correlationid": self.correlation_id,
+        }
 
     def letter(self) -> Envelope:
         """The letter inside. Raises `Broken` where there is none."""

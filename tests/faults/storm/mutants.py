@@ -34,7 +34,7 @@ class Mutant(msgspec.Struct, frozen=True):
 
     what: str
     plant: Callable[[], None]
-    acts: Mapping[str, int] = KILLS
+    acts: Mapping[str, int] = msgspec.field(default_factory=lambda: KILLS)
 
 
 def ack_before_work() -> None:
