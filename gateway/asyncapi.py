@@ -83,8 +83,8 @@ def _flat(lists: Iterable[Iterable[type[Message]]]) -> list[type[Message]]:
 
 def _told(tables: Iterable[Process]) -> list[type[Message]]:
     """What the tables tell, as far as their functions say what they return."""
-    functions = [step.message for table in tables for step in table.steps if isinstance(step, Tell)]
-    functions += [table.if_undone for table in tables if table.if_undone is not None]  # type: ignore[misc]
+    functions: list[object] = [step.message for table in tables for step in table.steps if isinstance(step, Tell)]
+    functions += [table.if_undone for table in tables if table.if_undone is not None]
     found = [getattr(function, "__annotations__", {}).get("return") for function in functions]
     return [message for message in found if isinstance(message, type) and issubclass(message, Message) and message not in (Message, Event)]
 
@@ -94,7 +94,8 @@ def _taken(queue: Queue, tables: Iterable[Process]) -> list[type[Message]]:
     starters: dict[str, type[Message]] = {}
     for table in tables:
         if queue.name.endswith(f".{table.name}"):
-            starters |= {_name(message): message for message in (*table.starters, *table.waits_for, Continue)}
+            every: tuple[type[Message], ...] = (*table.starters, *table.waits_for, Continue)
+            starters |= {_name(message): message for message in every}
     return [*starters.values(), *(message_type(event) for event in queue.events if event not in starters)]
 
 
