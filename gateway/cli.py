@@ -13,6 +13,7 @@ from gateway import inspecting, running
 from gateway.audit_commands import audit_app
 from gateway.compose import LAYERS, Layer
 from gateway.context import Where
+from gateway.replay_command import replay
 from gateway.simulated import BASE_PORT
 from system_apis.bank_files.printing import main_statement
 
@@ -20,6 +21,7 @@ app = typer.Typer(name="q2c", no_args_is_help=True, add_completion=False, help="
 process_app = typer.Typer(no_args_is_help=True, help="The tables of the processes.")
 app.add_typer(process_app, name="process")
 app.add_typer(audit_app, name="audit")
+app.command()(replay)
 
 SettingsPath = Annotated[
     Path | None, typer.Option("--settings", "-s", help="Settings file (TOML). Default: embedded defaults.", envvar="Q2C_SETTINGS")

@@ -78,6 +78,10 @@ class Engine:
         self._in_work: set[Name] = set()
         self._routes = routes(self.newest)
 
+    def table(self, row: Instance) -> Process | None:
+        """The table on which an instance runs; None where this release does not have it any more."""
+        return self._tables.get((row.process, row.version))
+
     @property
     def newest(self) -> tuple[Process, ...]:
         """The newest version of each table: the one on which new instances start."""
@@ -128,6 +132,7 @@ class Engine:
             traceparent=letter.traceparent,
             actor=letter.actor,
             started_by=type(message).__name__,
+            letter_id=letter.id,
             fence=1,
             created_at=now,
             updated_at=now,

@@ -135,6 +135,23 @@ class Store(Protocol):
         """Newest first; by correlation id: every instance of the chain, oldest first."""
         ...
 
+    async def instances_between(
+        self,
+        tenant: str,
+        since: dt.datetime,
+        until: dt.datetime,
+        *,
+        process: str = "",
+        after: tuple[dt.datetime, str, str] = ...,
+        limit: int = 500,
+    ) -> tuple[Instance, ...]:
+        """Those that began in a span of time, oldest first; ``after`` is the place of the last one that was read."""
+        ...
+
+    async def outbox_row(self, message_id: str) -> OutboxRow | None:
+        """A message that was once sent, or waits to be; None where it is not kept."""
+        ...
+
     async def claim(self, tenant: str, process: str, key: str) -> Instance | None:
         """Take an instance over: raises its fence by one, touches it, and returns it as it then stands; None where there is none."""
         ...

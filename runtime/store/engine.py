@@ -24,6 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 READERS = 5
+Place = tuple[dt.datetime, str, str]  # when an instance began, its process and key
+BEGINNING: Place = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), "", "")
 FORGET_WRITERS_AFTER = dt.timedelta(days=7)
 
 
@@ -89,6 +91,16 @@ class SqlStore:
         self, tenant: str, *, process: str = "", status: Sequence[c.Status] = (), correlation_id: str = "", limit: int = 100
     ) -> tuple[c.Instance, ...]:
         return await self._read(reading.instances, tenant, process, status, correlation_id, limit)
+
+    async def instances_between(
+        self, tenant: str, since: dt.datetime, until: dt.datetime, *, process: str = "", after: Place = BEGINNING, limit: int = 500
+    ) -> tuple[c.Instance, ...]:
+        span = (micros(since), micros(until))
+        place = (micros(after[0]), after[1], after[2])
+        return await self._read(reading.instances_between, tenant, *span, process, place, limit)
+
+    async def outbox_row(self, message_id: str) -> c.OutboxRow | None:
+        return await self._read(reading.outbox_row, message_id)
 
     async def claim(self, tenant: str, process: str, key: str) -> c.Instance | None:
         return await self._do(partial(leases.claim, tenant=tenant, process=process, key=key, now=self._now()), tenant, process, key)

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, select, text, union
+from sqlalchemy import Connection, Select, and_, bindparam, select, text, tuple_, union
 from sqlalchemy.sql import ColumnElement
 
 from runtime.bus.contract import Address
@@ -100,6 +100,25 @@ def instances(
     else:
         query = query.order_by(i.created_at.desc(), i.process, i.key)
     return tuple(map(INSTANCE.from_row, connection.execute(query)))
+
+
+def instances_between(
+    connection: Connection, tenant: str, since: int, until: int, process: str, after: tuple[int, str, str], limit: int
+) -> tuple[Instance, ...]:
+    """Instances that began in a span of time (microseconds since 1970), oldest first, after a place in that order."""
+    i = t.INSTANCES.c
+    place = tuple_(i.created_at, i.process, i.key)
+    query = select(t.INSTANCES).where(i.tenant == tenant, i.created_at >= since, i.created_at < until, place > tuple_(*after))
+    if process:
+        query = query.where(i.process == process)
+    return tuple(map(INSTANCE.from_row, connection.execute(query.order_by(i.created_at, i.process, i.key).limit(limit))))
+
+
+def outbox_row(connection: Connection, message_id: str) -> OutboxRow | None:
+    """A message that was once sent; None where it is not kept."""
+    o = t.OUTBOX.c
+    row = connection.execute(select(o.queue, o.data).where(o.message_id == message_id)).first()
+    return None if row is None else OutboxRow(address=Address(row[0]), letter=_letter(row[1]))
 
 
 def _of_chain(query: Select[Any], tenant: str, correlation_id: str) -> Select[Any]:

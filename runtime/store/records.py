@@ -15,7 +15,9 @@ ENDED: tuple[Status, ...] = ("done", "undone", "cancelled")
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """One running table. ``memory`` is the JSON of the process's memory struct; ``waiting_for`` is ``<event>:<correlating key>``."""
+    """One running table. ``memory`` is the JSON of the process's memory struct; ``waiting_for`` is ``<event>:<correlating key>``;
+    ``letter_id`` the id of the message that started it.
+    """
 
     tenant: str
     process: str
@@ -37,6 +39,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     fence: int = 0
     created_at: dt.datetime
     updated_at: dt.datetime
+    letter_id: str = ""
 
 
 LineKind = Literal[

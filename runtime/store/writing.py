@@ -111,10 +111,13 @@ def _put(table: Table, row: Callable[[Any, Now], Row]) -> Way:
 
 
 def _saving() -> Way:
-    kept = {"tenant", "process", "key", "fence", "created_at"}
-    sets = [name for name in INSTANCE.fields if name not in kept]
-    bulk = updating(t.INSTANCES, INSTANCE.fields, sets=sets, where=("tenant", "process", "key", "fence"))
-    return Way(bulk=bulk, row=lambda w, _: INSTANCE.to_row(w.instance), key=_key_of(INSTANCE.fields, t.INSTANCES), refusal=c.Fenced)
+    # Only what can change: an instance keeps its origin for good.
+    where = ("tenant", "process", "key", "fence")
+    sets = ("position", "status", "memory", "waiting_for", "due_at", "attempts", "first_failed_at", "reason", "updated_at")
+    names = (*where, *sets)
+    picked = itemgetter(*(INSTANCE.fields.index(name) for name in names))
+    bulk = updating(t.INSTANCES, names, sets=sets, where=where)
+    return Way(bulk=bulk, row=lambda w, _: picked(INSTANCE.to_row(w.instance)), key=(0, 1, 2), refusal=c.Fenced)
 
 
 def _idempotency() -> Way:

@@ -21,6 +21,8 @@ TIMEOUT_S = 15.0
 TWICE, AGAIN_LATER, REFUSED, WITHOUT_PLAN, WITHOUT_SERVICE = 0.10, 0.03, 0.05, 0.3, 0.5
 CURRENCIES = {"US01": ("USD", 2), "DE01": ("EUR", 2), "JP01": ("JPY", 0)}
 BACKLOG_MAX = 120
+# A twin of the request is at work at this moment: the answer is to ask again.
+NOT_FINAL = (b"problem:idempotency-key-in-flight", b"problem:conflict")
 
 
 def money(minor: int, currency: str, digits: int) -> dict[str, str]:
@@ -133,7 +135,7 @@ class Driver:
         if chance < TWICE:  # a client that does not wait for its answer
             requests.append(self._persist(http, body, order, key, give_up))
         answers = await asyncio.gather(*requests)
-        if answers[0] == 202:
+        if 202 in answers:
             self.accepted += 1
         if TWICE <= chance < TWICE + AGAIN_LATER:  # the same order under a new key, after the first one's answer
             await self._persist(http, body, order, f"again-{order}", give_up)
@@ -144,7 +146,7 @@ class Driver:
             try:
                 async with http.post(self._url, data=body, headers={**self._headers, "Idempotency-Key": key}) as answer:
                     said = await answer.read()
-                    if answer.status < 500 and answer.status not in {408, 429} and b"in_flight" not in said and b'"conflict"' not in said:
+                    if answer.status < 500 and answer.status not in {408, 429} and not any(word in said for word in NOT_FINAL):
                         correlation_id = json.loads(said).get("correlation_id", "") if answer.status == 202 else said[:300].decode()
                         self._write({"answer": order, "key": key, "status": answer.status, "said": correlation_id})
                         return answer.status
