@@ -27,7 +27,7 @@ TOGETHER = 50
 MARK_AT_ONCE = 200
 # One relay sweeps at a time: many would publish the same messages again and again.
 LEASE = "relay.sweep"
-LEASE_FOR = dt.timedelta(seconds=60)
+LEASE_FOR = dt.timedelta(seconds=10)
 
 Outgoing = Send | OutboxRow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOCK_FILES = ["requirements.txt", "requirements-dev.txt", "requirements-tryton.txt"]
+LOCK_FILES = ["requirements.txt", "requirements-dev.txt", "requirements-tryton.txt", "requirements-bench.txt"]
 ENTRY = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ]+)(?P<marker> ; [^\\]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 

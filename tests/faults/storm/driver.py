@@ -97,13 +97,14 @@ class Orders:
 class Driver:
     """Sends orders while ``more()`` holds, a bounded number of them on their way at a time; ``ended()`` counts those at their end."""
 
-    def __init__(self, url: str, token: str, log: Path, orders: Orders, ended: Callable[[], int]) -> None:
+    def __init__(self, url: str, token: str, log: Path, orders: Orders, ended: Callable[[], int], backlog: int = BACKLOG_MAX) -> None:
         self._url = f"{url}/process/v1/orders"
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._log = log.open("ab", buffering=0)
         self._orders = orders
         self._random = random.Random(orders.seed + 1)
         self._ended = ended
+        self._backlog = backlog
         self.sent = self.accepted = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -115,7 +116,7 @@ class Driver:
         """Returns when every request has its final answer, or when it is told to give up."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as http:
             while more():
-                if self.accepted - self._ended() >= BACKLOG_MAX or len(self._tasks) >= BACKLOG_MAX:
+                if self.accepted - self._ended() >= self._backlog or len(self._tasks) >= self._backlog:
                     await asyncio.sleep(0.02)
                     continue
                 body, expected = self._orders.next()

@@ -1,5 +1,5 @@
 """Each step of the booking of an order, and each of its compensations, with a worker that dies before the call, after the call, after the
-commit and before the acknowledgement: one order for each place, and the oracle over all of them.
+commit and before the acknowledgement: one order for each place, one after the other, and the oracle over all of them.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ async def run(seed: int, points: tuple[Point, ...], tell: Tell) -> tuple[Outcome
     """One order for each place; the outcome, and how many workers died."""
     folder = Path(tempfile.mkdtemp(prefix="q2c-points-"))
     (folder / POINTS).write_text(json.dumps(laid(seed, points)), "utf-8")
-    plan = Plan(seconds=SECONDS_MAX, seed=seed, rate=0.0, kills_per_s=0.0, orders_max=len(points))
+    plan = Plan(seconds=SECONDS_MAX, seed=seed, rate=0.0, kills_per_s=0.0, orders_max=len(points), backlog=1)
     outcome = await storm(plan, folder, tell, orders=Chosen(seed, points))
     return outcome, len(list(folder.glob("*.died")))
 
