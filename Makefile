@@ -20,6 +20,11 @@ faults: env-dev  ## the engine under fire: kills, hangs, vendors that misbehave;
 	@.venv/bin/python -m deploy.services ready rabbitmq postgres >/dev/null
 	@PYTHONPATH=. .venv/bin/python -m tests.faults.storm $(ARGS)
 
+bench: env-dev  ## figures beside the rivals, in one run (ARGS="booking --json"; --quick, --only q2c,dbos)
+	@deploy/bin/prepare bench
+	@.venv/bin/python -m deploy.services ready rabbitmq postgres >/dev/null
+	@PYTHONPATH=. .venv/bin/python -m tests.bench $(ARGS)
+
 lint: env-dev  ## ruff's rules, its format, and the import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

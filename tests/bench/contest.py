@@ -1,0 +1,263 @@
+"""How a contestant is run: its processes, how orders are put in, and how it is known that they are done."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import asyncpg
+import msgspec
+
+from deploy.services.children import Child
+from deploy.services.ports import accepts, free_port
+from deploy.services.postgres import Postgres
+from deploy.services.rabbitmq import RabbitMQ
+from deploy.services.software import REPOSITORY
+from runtime.store.migrations import migrate
+from tests.bench.measure import Figures, counters, cpu_s, percentile, rss_mb
+from tests.bench.work import DONE_QUEUE, Place
+
+BENCH_PYTHON = REPOSITORY / ".venv-bench" / "bin" / "python"
+STATISTICS_AFTER_S = 1.3
+WARM_UP = 200
+QUORUM = {"x-queue-type": "quorum"}
+
+
+class Contestant(msgspec.Struct, frozen=True, kw_only=True):
+    """A rival, or the gateway. ``command`` starts a worker; ``load`` puts orders in, as a program of its own environment."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    python: str = sys.executable
+    load: str = ""
+    form: str = ""
+    done_by_queue: bool = True
+    orders: int = 2000
+    processes: int = 1
+
+
+CELERY = ("-m", "celery", "--app", "tests.bench.celery_app", "worker", "--loglevel", "ERROR", "--without-gossip", "--without-mingle")
+LOAD_CELERY = "import sys\nfrom tests.bench.celery_app import start\nfor n in range(int(sys.argv[1]), int(sys.argv[2])):\n    start(f'O-{n}', '12.00')\n"
+LOAD_DBOS = (
+    "import asyncio, sys\nfrom dbos import DBOS\nfrom tests.bench import dbos_app as d\nDBOS(config=d.config('load'))\nDBOS.listen_queues([])\n"
+    "DBOS.launch()\nasyncio.run(d.load(int(sys.argv[1]), int(sys.argv[2]) - int(sys.argv[1])))\nDBOS.destroy()\n"
+)
+BENCH = str(BENCH_PYTHON)
+CONTESTANTS: dict[str, Contestant] = {
+    one.name: one
+    for one in (
+        Contestant(name="q2c", title="q2c-gateway, one worker", command=("-m", "tests.bench.ours"), orders=4000),
+        Contestant(name="q2c2", title="q2c-gateway, two workers", command=("-m", "tests.bench.ours"), orders=4000, processes=2),
+        Contestant(name="dbos", title="DBOS, one process", command=("-m", "tests.bench.dbos_app"), python=BENCH, load=LOAD_DBOS, orders=500, done_by_queue=False),
+        Contestant(name="dbos2", title="DBOS, two processes", command=("-m", "tests.bench.dbos_app"), python=BENCH, load=LOAD_DBOS, orders=700, done_by_queue=False, processes=2),
+        Contestant(name="celery_chain", title="Celery chain, results in PostgreSQL", command=(*CELERY, "--pool", "prefork", "--concurrency", "2"), python=BENCH, load=LOAD_CELERY, form="chain", orders=400),
+        Contestant(name="celery_task", title="Celery, one task, own state row a step", command=(*CELERY, "--pool", "threads", "--concurrency", "16"), python=BENCH, load=LOAD_CELERY, form="task", orders=1500, processes=2),
+        Contestant(name="bare", title="aio-pika consumer without state (ceiling)", command=("-m", "tests.bench.bare"), orders=4000),
+    )
+}  # fmt: skip
+
+
+class Ring:
+    """The servers and the back ends, for all contestants of a run."""
+
+    def __init__(self, folder: Path, database: Postgres, broker: RabbitMQ) -> None:
+        self.folder = folder
+        self.database = database
+        self.broker = broker
+        self._backends: dict[float, tuple[Child, int]] = {}
+
+    def backend(self, after_ms: float) -> str:
+        """The address of the back ends with this delay."""
+        if after_ms not in self._backends:
+            port = free_port()
+            command = [sys.executable, str(Path(__file__).with_name("backend.py")), "--port", str(port), "--after-ms", str(after_ms)]
+            child = Child.start("back ends", command, env=os.environ, log=self.folder / "backends.log")
+            child.wait_until(lambda: accepts(port), within_s=20)
+            self._backends[after_ms] = (child, port)
+        return f"http://127.0.0.1:{self._backends[after_ms][1]}"
+
+    def close(self) -> None:
+        """End the back ends."""
+        for child, _ in self._backends.values():
+            child.kill()
+
+
+class Bout:
+    """One contestant in the ring."""
+
+    def __init__(self, ring: Ring, contestant: Contestant, *, backend_ms: float, workers: int | None = None, in_flight: int = 100) -> None:
+        self._ring = ring
+        self.contestant = contestant
+        self.backend_ms = backend_ms
+        self.workers = workers or contestant.processes
+        self.place = Place(ring.backend(backend_ms), ring.database.fresh_database(), ring.broker.fresh_vhost(), in_flight)
+        self._children: list[Child] = []
+        self.done: dict[str, float] = {}
+        self._connection: Any = None
+        self._channel: Any = None
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        more = {"PYTHONPATH": str(REPOSITORY), "BENCH_PLACE": msgspec.json.encode(self.place).decode(), "BENCH_FORM": self.contestant.form}
+        return {**os.environ, **more}
+
+    async def open(self) -> None:
+        """Prepare the database, the queues and the workers, and warm up."""
+        if self.contestant.name.startswith("q2c"):
+            await migrate(self.place.database)
+        if self.contestant.form == "task":
+            connection = await asyncpg.connect(self.place.database)
+            await connection.execute("CREATE TABLE bench_state (order_id text PRIMARY KEY, refs text[] NOT NULL)")
+            await connection.close()
+        self._connection = await aio_pika.connect_robust(self.place.broker)
+        self._channel = await self._connection.channel(publisher_confirms=True)
+        await self._channel.set_qos(prefetch_count=500)
+        queue = await self._channel.declare_queue(DONE_QUEUE, durable=True, arguments=await self._layout())
+        for number in range(self.workers):
+            self._start(number)
+        await queue.consume(self._heard, no_ack=True)
+        await self.run(0, WARM_UP if self.contestant.orders > 1000 else 40)
+
+    async def _layout(self) -> dict[str, Any]:
+        if not self.contestant.name.startswith("q2c"):
+            return QUORUM
+        from runtime.bus.layout import laid_out  # noqa: PLC0415 - only here
+        from tests.bench.ours import QUEUES  # noqa: PLC0415 - only the gateway's environment has it
+
+        return next(laid.arguments for laid in laid_out(QUEUES[-1]) if laid.name == DONE_QUEUE)
+
+    def _start(self, number: int) -> None:
+        words = list(self.contestant.command)
+        if "celery" in words:
+            words += ["--hostname", f"w{number}@bench"]
+        elif "tests.bench.dbos_app" in words:
+            words.append(f"w{number}")
+        command = [self.contestant.python, *words]
+        log = self._ring.folder / f"{self.contestant.name}-{number}.log"
+        self._children.append(Child.start(self.contestant.name, command, env=self._environment, log=log))
+
+    async def _heard(self, message: Any) -> None:
+        text = message.body.decode()
+        order = msgspec.json.decode(message.body) if text.startswith("{") else text
+        if isinstance(order, dict):
+            order = order["order"] if "order" in order else order["body"]["order_id"]
+        self.done.setdefault(order, time.monotonic())
+
+    async def put(self, numbers: range) -> None:
+        """Put orders in, by the contestant's own means."""
+        if self.contestant.load:
+            command = [self.contestant.python, "-c", self.contestant.load, str(numbers.start), str(numbers.stop)]
+            process = await asyncio.create_subprocess_exec(*command, env=self._environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+            if await process.wait():
+                raise RuntimeError(f"{self.contestant.name}: orders could not be put in")
+            return
+        queue = "process.bench_booking" if self.contestant.name.startswith("q2c") else "bench.bare"
+        for start in range(numbers.start, numbers.stop, 100):
+            part = range(start, min(start + 100, numbers.stop))
+            await asyncio.gather(*(self._channel.default_exchange.publish(self._message(n), routing_key=queue) for n in part))
+
+    def _message(self, number: int) -> aio_pika.Message:
+        if self.contestant.name == "bare":
+            body = msgspec.json.encode({"order": f"O-{number}", "amount": "12.00"})
+            return aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        from tests.bench.letters import letter  # noqa: PLC0415 - only the gateway's environment has it
+
+        return letter(number)
+
+    async def ended(self) -> int:
+        """How many orders are done so far."""
+        if self.contestant.done_by_queue:
+            return len(self.done)
+        connection = await asyncpg.connect(self.place.database)
+        try:
+            return int(await connection.fetchval("SELECT count(*) FROM dbos.workflow_status WHERE status = 'SUCCESS'"))
+        finally:
+            await connection.close()
+
+    async def run(self, first: int, count: int, *, within_s: float = 180.0) -> float:
+        """Put orders in while the workers stand still, let them go, and give the seconds until all are done."""
+        await self._ready()
+        before = await self.ended()
+        self._signal(signal.SIGSTOP)
+        try:
+            await self.put(range(first, first + count))
+        finally:
+            self._signal(signal.SIGCONT)
+        began = time.monotonic()
+        while await self.ended() - before < count:
+            if time.monotonic() - began > within_s:
+                raise TimeoutError(f"{self.contestant.name}: {await self.ended() - before} of {count} orders within {within_s:g} s")
+            await asyncio.sleep(0.02 if self.contestant.done_by_queue else 0.2)
+        return time.monotonic() - began
+
+    async def _ready(self) -> None:
+        if self.done or not self.contestant.done_by_queue:
+            return
+        await asyncio.sleep(6.0 if self.contestant.load else 3.0)
+
+    def _signal(self, which: signal.Signals) -> None:
+        for child in self._children:
+            os.killpg(child.pid, which)
+
+    async def measure(self, count: int) -> Figures:
+        """Run so many orders, and what that cost."""
+        pids = [child.pid for child in self._children]
+        await asyncio.sleep(STATISTICS_AFTER_S)
+        groups = (pids, [self._ring.database.pid], [self._ring.broker.pid])
+        began, memory = await counters(self.place.database), rss_mb(pids)
+        cpu = [cpu_s(group) for group in groups]
+        put = asyncio.create_task(self.run(10_000, count))
+        seconds = await put
+        spent = [(cpu_s(group) - before) * 1000 / count for group, before in zip(groups, cpu, strict=True)]
+        grew = rss_mb(pids) - memory
+        await asyncio.sleep(STATISTICS_AFTER_S)
+        after = await counters(self.place.database)
+        return Figures(
+            contestant=self.contestant.name,
+            backend_ms=self.backend_ms,
+            workers=self.workers,
+            orders=count,
+            seconds=round(seconds, 2),
+            orders_per_s=round(count / seconds, 1),
+            cpu_ms=round(sum(spent), 2),
+            cpu_app_ms=round(spent[0], 2),
+            cpu_postgres_ms=round(spent[1], 2),
+            cpu_rabbitmq_ms=round(spent[2], 2),
+            commits=round((after.commits - began.commits) / count, 2),
+            syncs=round((after.syncs - began.syncs) / count, 2),
+            memory_mb=round(rss_mb(pids) / self.workers, 1),
+            memory_grew_mb=round(grew / self.workers, 1),
+        )
+
+    async def latencies(self, per_s: float, seconds: float) -> tuple[float, float]:
+        """p50 and p99 from putting in to done, in milliseconds, at a steady rate; for contestants whose orders are put in one by one."""
+        sent: dict[str, float] = {}
+        first, began = 500_000, time.monotonic()
+        for number in range(first, first + int(per_s * seconds)):
+            await asyncio.sleep(max(0.0, began + (number - first) / per_s - time.monotonic()))
+            sent[f"O-{number}"] = time.monotonic()
+            await self.put(range(number, number + 1))
+        until = time.monotonic() + 30
+        while not sent.keys() <= self.done.keys() and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        took = [(self.done[order] - at) * 1000 for order, at in sent.items() if order in self.done]
+        return round(percentile(took, 0.5), 1), round(percentile(took, 0.99), 1)
+
+    async def close(self) -> None:
+        """End the workers."""
+        for child in self._children:
+            child.kill()
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def names(wanted: Sequence[str]) -> list[Contestant]:
+    """The contestants by name; all where none is named. Raises `KeyError` for a name that is none."""
+    return [CONTESTANTS[name] for name in wanted] if wanted else list(CONTESTANTS.values())
