@@ -46,7 +46,7 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
 CELERY = ("-m", "celery", "--app", "tests.bench.celery_app", "worker", "--loglevel", "ERROR", "--without-gossip", "--without-mingle")
 LOAD_CELERY = "import sys\nfrom tests.bench.celery_app import start\nfor n in range(int(sys.argv[1]), int(sys.argv[2])):\n    start(f'O-{n}', '12.00')\n"
 LOAD_DBOS = (
-    "import asyncio, sys\nfrom dbos import DBOS\nfrom tests.bench import dbos_app as d\nDBOS(config=d.config('load'))\nDBOS.listen_queues([])\n"
+    "import asyncio, sys\nfrom dbos import DBOS\nfrom tests.bench import dbos_app as d\nDBOS(config=d.config('load'))\nDBOS.listen_queues(['nothing'])\n"
     "DBOS.launch()\nasyncio.run(d.load(int(sys.argv[1]), int(sys.argv[2]) - int(sys.argv[1])))\nDBOS.destroy()\n"
 )
 BENCH = str(BENCH_PYTHON)
@@ -102,6 +102,7 @@ class Bout:
         self.done: dict[str, float] = {}
         self._connection: Any = None
         self._channel: Any = None
+        self._warm = False
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -198,9 +199,10 @@ class Bout:
         return time.monotonic() - began
 
     async def _ready(self) -> None:
-        if self.done or not self.contestant.done_by_queue:
-            return
-        await asyncio.sleep(6.0 if self.contestant.load else 3.0)
+        """Give the workers the time to come up, once."""
+        if not self._warm:
+            self._warm = True
+            await asyncio.sleep(8.0 if self.contestant.load else 3.0)
 
     def _signal(self, which: signal.Signals) -> None:
         for child in self._children:

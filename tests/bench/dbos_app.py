@@ -9,13 +9,13 @@ import sys
 import time
 
 import psycopg
-from dbos import DBOS, DBOSConfig, Queue
+from dbos import DBOS, DBOSConfig
 
 from tests.bench.work import STEPS, Place, call, client
 
 PLACE = Place.here()
 HTTP = client(PLACE)
-QUEUE = Queue("bench", worker_concurrency=PLACE.in_flight, polling_interval_sec=0.05)
+QUEUE = "bench"
 
 
 @DBOS.step()
@@ -49,6 +49,7 @@ def worker(name: str) -> None:
     """Work until killed."""
     DBOS(config=config(name))
     DBOS.launch()
+    DBOS.register_queue(QUEUE, worker_concurrency=PLACE.in_flight, polling_interval_sec=0.05)
     while True:
         time.sleep(3600)
 
@@ -64,7 +65,7 @@ async def load(first: int, count: int) -> None:
     """Put orders in."""
     for start in range(first, first + count, 50):
         numbers = range(start, min(start + 50, first + count))
-        await asyncio.gather(*(QUEUE.enqueue_async(booking, f"O-{n}", "12.00") for n in numbers))
+        await asyncio.gather(*(DBOS.enqueue_workflow_async(QUEUE, booking, f"O-{n}", "12.00") for n in numbers))
 
 
 if __name__ == "__main__":
