@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 
 from canonical.failures import Failure
 from gateway import inspecting, running
@@ -183,7 +184,7 @@ def statement(file: str, as_json: Annotated[bool, typer.Option("--json", help="A
 
 
 def _done(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    uvloop.run(work)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 import typer
 import uvicorn
+import uvloop
 from litestar import Litestar
 from litestar.types import ASGIApp
 
@@ -167,7 +168,7 @@ def run_all(data: Path, port: int, base_port: int) -> int:
         settings = Where(None, data, f"http://127.0.0.1:{base_port}", None, port).load()
         text = welcome(settings, base_port, [s.name for s in SIMULATORS], development_token(settings, "developer", "", 12))
         wait_for_simulators(simulators, base_port)
-        asyncio.run(serve(settings, works=True, greeting=text))
+        uvloop.run(serve(settings, works=True, greeting=text))
     finally:
         simulators.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

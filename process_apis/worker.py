@@ -43,7 +43,7 @@ async def serve(
     reception: Reception,
     read_models: ReadModels,
     clock: Clock,
-    prefetch: int = 32,
+    prefetch: int = 100,
 ) -> None:
     """Begin to serve; returns when every subscription stands."""
     for process in engine.newest:

@@ -17,7 +17,7 @@ from canonical.failures import Broken, Failure, OutcomeUnknown, Unavailable
 from runtime import telemetry
 from runtime.context import current
 from runtime.http.failure_table import RETRY_AFTER_S_MAX, FailureTable
-from runtime.http.transport import Transport, parsed
+from runtime.http.transport import HEADERS, Transport, parsed
 
 DEADLINE_S = 30.0
 RESPONSE_BYTES_MAX = 8 * 1024 * 1024
@@ -149,7 +149,7 @@ class HttpClient:
         seconds = deadline_s or self._deadline_s
         try:
             async with asyncio.timeout(seconds):
-                request = httpx.Request(method, parsed(url), headers=headers, content=body)
+                request = httpx.Request(method, parsed(url), content=body, extensions={HEADERS: headers})
                 answer = await self._transport.handle_async_request(request)
                 try:
                     return Response(answer.status_code, _headers(answer), await self._read(answer), wrote=changes)
@@ -164,8 +164,8 @@ class HttpClient:
 
     async def _read(self, answer: httpx.Response) -> bytes:
         chunks, size = [], 0
-        coded = "content-encoding" in answer.headers
-        async for chunk in answer.aiter_bytes() if coded else answer.aiter_raw():
+        plain = isinstance(answer.stream, httpx.AsyncByteStream) and "content-encoding" not in answer.headers
+        async for chunk in answer.stream if plain else answer.aiter_bytes():  # type: ignore[union-attr]
             size += len(chunk)
             if size > self._bytes_max:
                 raise Broken("answer_too_large", f"the answer is larger than {self._bytes_max} bytes")

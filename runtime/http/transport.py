@@ -11,6 +11,8 @@ import aiohttp
 import httpx
 import yarl
 
+# An extension of a request: its headers as they are to be sent, so that they need not be parsed and written out again on the way.
+HEADERS = "q2c.headers"
 CHUNK_BYTES = 64 * 1024
 CONNECTIONS_MAX = 200
 KEPT_FOR_S = 30.0
@@ -88,7 +90,9 @@ class Transport(httpx.AsyncBaseTransport):
         """Send; the answer's body is still to be read. Raises httpx's errors."""
         if self._session is None:
             self._session = self._open()
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        headers = request.extensions.get(HEADERS)
+        if headers is None:
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
         with _IN_THEIR_WORDS:
             answer = await self._session.request(
                 request.method, _target(str(request.url)), data=request.content or None, headers=headers, allow_redirects=False

@@ -53,7 +53,7 @@ class Relay:
 
         While the bus is known to be away nothing is tried, so that nobody waits for it step by step.
         """
-        if self._away:
+        if self._away or not sends:
             return
         await self._publish(sends)
         if len(self._published) >= MARK_AT_ONCE:
@@ -138,8 +138,7 @@ class Relay:
         ids = [message.letter.id for message in messages]
         self._under_way.update(ids)
         try:
-            # Each in a task of its own: a cancellation that comes out of a hung broker then ends that task and not ours.
-            outcomes = await asyncio.gather(*(self._bus.publish(m.address, m.letter) for m in messages), return_exceptions=True)
+            outcomes = await self._outcomes(messages)
         finally:
             self._under_way.difference_update(ids)
         working = True
@@ -150,6 +149,18 @@ class Relay:
             else:
                 working = self._note(message, outcome) and working
         return working
+
+    async def _outcomes(self, messages: Sequence[Outgoing]) -> Sequence[BaseException | None]:
+        if len(messages) == 1:
+            try:
+                await self._bus.publish(messages[0].address, messages[0].letter)
+            except (Exception, asyncio.CancelledError) as error:
+                if _is_being_cancelled():
+                    raise
+                return [error]
+            return [None]
+        # Each in a task of its own: a cancellation that comes out of a hung broker then ends that task and not ours.
+        return await asyncio.gather(*(self._bus.publish(m.address, m.letter) for m in messages), return_exceptions=True)
 
     def _note(self, message: Outgoing, outcome: BaseException) -> bool:
         """Remember a message that did not get through; False where that is the bus's fault."""

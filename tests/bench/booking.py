@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,13 @@ def table(found: Booking) -> str:
         lines += ["", f"acceptance (POST to 202) at {a['per_s']:.0f}/s, half load: p50 {a['p50_ms']:.1f} ms, p99 {a['p99_ms']:.1f} ms"]
     lines += ["", *(f"{'holds ' if t['holds'] else 'FAILS '} {t['target']:<60} {t['figure']:>8} {t['bound']}" for t in found.targets)]
     return "\n".join(lines)
+
+
+NAMES: Mapping[str, Callable[[Figures], str]] = {
+    "": lambda f: CONTESTANTS[f.contestant].title,
+    "more workers": lambda f: f"{f.workers} workers",
+    "a store with finished transactions": lambda f: f"{f.finished_before:,} finished",
+}
 
 
 def main(wish: Wish, tell: Tell) -> Booking:

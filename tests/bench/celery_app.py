@@ -1,4 +1,4 @@
-"""Celery as a contestant, in two forms: a chain of five tasks with its results in PostgreSQL, and one task that commits a state row a step."""
+"""Celery as a contestant: a chain of five tasks with its results in PostgreSQL, or one task that commits a state row of its own a step."""
 
 import os
 import threading

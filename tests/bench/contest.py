@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,24 +43,59 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CELERY = ("-m", "celery", "--app", "tests.bench.celery_app", "worker", "--loglevel", "ERROR", "--without-gossip", "--without-mingle")
-LOAD_CELERY = "import sys\nfrom tests.bench.celery_app import start\nfor n in range(int(sys.argv[1]), int(sys.argv[2])):\n    start(f'O-{n}', '12.00')\n"
-LOAD_DBOS = (
-    "import asyncio, sys\nfrom dbos import DBOS\nfrom tests.bench import dbos_app as d\nDBOS(config=d.config('load'))\nDBOS.listen_queues(['nothing'])\n"
-    "DBOS.launch()\nasyncio.run(d.load(int(sys.argv[1]), int(sys.argv[2]) - int(sys.argv[1])))\nDBOS.destroy()\n"
-)
-BENCH = str(BENCH_PYTHON)
+LOAD_CELERY = """
+import sys
+from tests.bench.celery_app import start
+for n in range(int(sys.argv[1]), int(sys.argv[2])):
+    start(f"O-{n}", "12.00")
+"""
+LOAD_DBOS = """
+import asyncio, sys
+from dbos import DBOS
+from tests.bench import dbos_app
+DBOS(config=dbos_app.config("load"))
+DBOS.listen_queues(["nothing"])
+DBOS.launch()
+asyncio.run(dbos_app.load(int(sys.argv[1]), int(sys.argv[2]) - int(sys.argv[1])))
+DBOS.destroy()
+"""
+OURS = ("-m", "tests.bench.ours")
+CHAIN, TASK = ("--pool", "prefork", "--concurrency", "2"), ("--pool", "threads", "--concurrency", "16")
+
+
+def _ours(name: str, title: str, processes: int) -> Contestant:
+    return Contestant(name=name, title=title, command=OURS, orders=4000, processes=processes)
+
+
+def _dbos(name: str, title: str, processes: int) -> Contestant:
+    command, python = ("-m", "tests.bench.dbos_app"), str(BENCH_PYTHON)
+    orders = 350 + 150 * processes
+    return Contestant(
+        name=name, title=title, command=command, python=python, load=LOAD_DBOS, orders=orders, done_by_queue=False, processes=processes
+    )
+
+
+def _celery(name: str, title: str, form: str, pool: tuple[str, ...], orders: int, processes: int = 1) -> Contestant:
+    command, python = (*CELERY, *pool), str(BENCH_PYTHON)
+    return Contestant(
+        name=name, title=title, command=command, python=python, load=LOAD_CELERY, form=form, orders=orders, processes=processes
+    )
+
+
 CONTESTANTS: dict[str, Contestant] = {
     one.name: one
     for one in (
-        Contestant(name="q2c", title="q2c-gateway, one worker", command=("-m", "tests.bench.ours"), orders=4000),
-        Contestant(name="q2c2", title="q2c-gateway, two workers", command=("-m", "tests.bench.ours"), orders=4000, processes=2),
-        Contestant(name="dbos", title="DBOS, one process", command=("-m", "tests.bench.dbos_app"), python=BENCH, load=LOAD_DBOS, orders=500, done_by_queue=False),
-        Contestant(name="dbos2", title="DBOS, two processes", command=("-m", "tests.bench.dbos_app"), python=BENCH, load=LOAD_DBOS, orders=700, done_by_queue=False, processes=2),
-        Contestant(name="celery_chain", title="Celery chain, results in PostgreSQL", command=(*CELERY, "--pool", "prefork", "--concurrency", "2"), python=BENCH, load=LOAD_CELERY, form="chain", orders=400),
-        Contestant(name="celery_task", title="Celery, one task, own state row a step", command=(*CELERY, "--pool", "threads", "--concurrency", "16"), python=BENCH, load=LOAD_CELERY, form="task", orders=1500, processes=2),
+        _ours("q2c", "q2c-gateway, one worker", 1),
+        _ours("q2c2", "q2c-gateway, two workers", 2),
+        _dbos("dbos", "DBOS, one process", 1),
+        _dbos("dbos2", "DBOS, two processes", 2),
+        _celery("celery_chain", "Celery chain, results in PostgreSQL", "chain", CHAIN, 400),
+        _celery("celery_task", "Celery, one task, own state row a step", "task", TASK, 1500, 1),
+        _celery("celery_task2", "the same, two processes", "task", TASK, 1500, 2),
         Contestant(name="bare", title="aio-pika consumer without state (ceiling)", command=("-m", "tests.bench.bare"), orders=4000),
+        Contestant(name="bare2", title="the same, two processes", command=("-m", "tests.bench.bare"), orders=4000, processes=2),
     )
-}  # fmt: skip
+}
 
 
 class Ring:
@@ -165,7 +199,7 @@ class Bout:
             await asyncio.gather(*(self._channel.default_exchange.publish(self._message(n), routing_key=queue) for n in part))
 
     def _message(self, number: int) -> aio_pika.Message:
-        if self.contestant.name == "bare":
+        if self.contestant.name.startswith("bare"):
             body = msgspec.json.encode({"order": f"O-{number}", "amount": "12.00"})
             return aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         from tests.bench.letters import letter  # noqa: PLC0415 - only the gateway's environment has it
@@ -215,8 +249,7 @@ class Bout:
         groups = (pids, [self._ring.database.pid], [self._ring.broker.pid])
         began, memory = await counters(self.place.database), rss_mb(pids)
         cpu = [cpu_s(group) for group in groups]
-        put = asyncio.create_task(self.run(10_000, count))
-        seconds = await put
+        seconds = await self.run(10_000, count)
         spent = [(cpu_s(group) - before) * 1000 / count for group, before in zip(groups, cpu, strict=True)]
         grew = rss_mb(pids) - memory
         await asyncio.sleep(STATISTICS_AFTER_S)
@@ -246,10 +279,10 @@ class Bout:
             await asyncio.sleep(max(0.0, began + (number - first) / per_s - time.monotonic()))
             sent[f"O-{number}"] = time.monotonic()
             await self.put(range(number, number + 1))
-        until = time.monotonic() + 30
-        while not sent.keys() <= self.done.keys() and time.monotonic() < until:
-            await asyncio.sleep(0.05)
-        took = [(self.done[order] - at) * 1000 for order, at in sent.items() if order in self.done]
+        async with asyncio.timeout(60):
+            while not sent.keys() <= self.done.keys():  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.05)
+        took = [(self.done[order] - at) * 1000 for order, at in sent.items()]
         return round(percentile(took, 0.5), 1), round(percentile(took, 0.99), 1)
 
     async def close(self) -> None:
@@ -258,8 +291,3 @@ class Bout:
             child.kill()
         if self._connection is not None:
             await self._connection.close()
-
-
-def names(wanted: Sequence[str]) -> list[Contestant]:
-    """The contestants by name; all where none is named. Raises `KeyError` for a name that is none."""
-    return [CONTESTANTS[name] for name in wanted] if wanted else list(CONTESTANTS.values())

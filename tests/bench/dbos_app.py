@@ -9,6 +9,7 @@ import sys
 import time
 
 import psycopg
+import uvloop
 from dbos import DBOS, DBOSConfig
 
 from tests.bench.work import STEPS, Place, call, client
@@ -47,6 +48,7 @@ def config(executor: str) -> DBOSConfig:
 
 def worker(name: str) -> None:
     """Work until killed."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     DBOS(config=config(name))
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=PLACE.in_flight, polling_interval_sec=0.05)

@@ -16,7 +16,8 @@ STATEMENTS = (
         1700000000000000 + n, 1700000000000000 + n FROM generate_series($1::bigint, $2::bigint) n
     """,
     """
-    INSERT INTO journal (tenant, process, key, seq, step, kind, asked, answered, connection, detail, duration_ms, undo_type, undo, correlation_id, at)
+    INSERT INTO journal (tenant, process, key, seq, step, kind, asked, answered, connection, detail, duration_ms, undo_type, undo,
+        correlation_id, at)
     SELECT 'default', 'bench_booking', 'OLD-' || n, s, 'step', 'ask', 'erp.ErpStep', 'Referenced', 'bench', '', 1, '', $3, 'q2c-old-' || n,
         1700000000000000 + n FROM generate_series($1::bigint, $2::bigint) n, generate_series(0, 8) s
     """,
@@ -27,7 +28,8 @@ STATEMENTS = (
     """,
     """
     INSERT INTO chain (tenant, correlation_id, process, key)
-    SELECT 'default', 'q2c-old-' || n, 'bench_booking', 'OLD-' || n FROM generate_series($1::bigint, $2::bigint) n WHERE $3::bytea IS NOT NULL
+    SELECT 'default', 'q2c-old-' || n, 'bench_booking', 'OLD-' || n FROM generate_series($1::bigint, $2::bigint) n
+    WHERE $3::bytea IS NOT NULL
     """,
     """
     INSERT INTO inbox (consumer, message_id, at)

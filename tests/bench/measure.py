@@ -1,6 +1,5 @@
-"""What a run costs: CPU by process group, commits, WAL syncs, memory, latencies. Figures of the whole machine's work, not of one process."""
+"""What a run costs: CPU by process group, commits, WAL syncs, memory, latencies; of the whole machine, not of one process."""
 
-import glob
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,9 +23,9 @@ def tree(pid: int) -> list[int]:
     while todo:
         one = todo.pop()
         found.append(one)
-        for path in glob.glob(f"/proc/{one}/task/*/children"):
+        for path in Path(f"/proc/{one}/task").glob("*/children"):
             try:
-                todo += map(int, Path(path).read_text().split())
+                todo += map(int, path.read_text().split())
             except OSError:
                 continue
     return found

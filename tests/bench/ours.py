@@ -1,4 +1,4 @@
-"""The gateway as a contestant: its engine, desk, ledger, bus, store and relay, over a table of five asks. ``python -m tests.bench.ours``."""
+"""The gateway as a contestant: its engine, desk, ledger, bus, store and relay, over a table of five asks."""
 
 import argparse
 import asyncio

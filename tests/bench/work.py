@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import msgspec
+import uvloop
 
 from runtime.http.client import HttpClient
 from runtime.http.failure_table import FailureTable
@@ -53,7 +54,7 @@ class Caller:
     """The same for programs whose code is not asynchronous: one event loop in a thread of its own for the whole process."""
 
     def __init__(self, place: Place) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._http = client(place)
 

@@ -4,9 +4,9 @@ The real composition, bus and store; only the connectors are the storm's. A muta
 """
 
 import argparse
-import asyncio
 from pathlib import Path
 
+import uvloop
 from msgspec.structs import replace
 
 from gateway import running
@@ -30,9 +30,9 @@ def main() -> None:
         lay(given.folder)
     settings = replace(load(given.folder / SETTINGS, environment={}), http=HttpSettings(port=given.port))
     if given.role == "worker":
-        asyncio.run(running.work(settings, connectors=CARDS))
+        uvloop.run(running.work(settings, connectors=CARDS))
     else:
-        asyncio.run(running.serve(settings, layers=("process",), works=False, connectors=CARDS))
+        uvloop.run(running.serve(settings, layers=("process",), works=False, connectors=CARDS))
 
 
 if __name__ == "__main__":

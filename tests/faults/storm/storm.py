@@ -150,7 +150,7 @@ async def _differences(site: Site, oracle: Oracle) -> tuple[str, ...]:
                 found.append(f"{order} is {row.status}{': ' + row.reason.detail if row.reason else ''}")
         found += [f"the gateway knows {key}, which nobody has sent" for key in rows]
         until = time.monotonic() + DRAINED_WITHIN_S
-        while (unsent := await store.unsent(older_than=SystemClock().now(), limit=1000)) and time.monotonic() < until:
+        while (unsent := await store.unsent(older_than=SystemClock().now(), limit=1000)) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         found += [f"{row.letter.type} {row.letter.id} was never published" for row in unsent]
         verdict = await audit.verify(store, "default")
