@@ -165,7 +165,8 @@ class Operations(Controller):
     async def cancel(self, data: JSONBody[Operation], operators: NamedDependency[Operators]) -> dict[str, str]:
         """Undo an instance that is before its point of no return."""
         if not await operators.cancel(current().tenant, data.process, data.key, by=current().actor, reason=data.reason):
-            raise Problem(409, "not_cancellable", f"{data.process}/{data.key} has ended or is beyond its point of no return")
+            why = "it has ended, is beyond its point of no return, or nobody knows yet whether its present step was done: ask again then"
+            raise Problem(409, "not_cancellable", f"{data.process}/{data.key} cannot be undone now: {why}")
         return {"status": "cancelling"}
 
 

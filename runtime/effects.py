@@ -6,14 +6,14 @@ happened; only a clear no, and not before its settle time is over, lets it be se
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import structlog
 
-from canonical.failures import Failure, FailureRecord, Misconfigured, OutcomeUnknown, Rejected
+from canonical.failures import Failure, FailureRecord, OutcomeUnknown, Rejected
 from canonical.messages import Command, Event
 from runtime.clock import Clock
 from runtime.context import Context
@@ -26,6 +26,10 @@ log = structlog.get_logger("q2c.effects")
 # A write holds its lock for as long as it takes; a worker that dies over it leaves the lock to others this soon.
 LOCK_S = 10.0
 RENEWED_EVERY_S = 3.0
+
+
+# What a failed attempt leaves behind, by the word of its failure; every other leaves it uncertain.
+LEFT: Mapping[str, EffectState] = {"rejected": "refused", "misconfigured": "refused", "throttled": "planned", "unavailable": "planned"}
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,20 +88,26 @@ class EffectsLedger:
     async def _send(self, attempt: Attempt, context: Context) -> Answer:
         # Looked up under the lock: what another worker has sent in the meantime must be seen. Where nobody can have sent it, and the vendor
         # itself would tell, there is nothing to look up.
-        known = None if context.first and attempt.handle else await self._store.effect(context.tenant, context.key)
+        fresh = context.first and attempt.handle
+        known = None if fresh else await self._store.effect(context.tenant, context.key)
         if known is not None and known.state in {"confirmed", "compensated"}:
             return Answer(msgspec.json.decode(known.reply, type=attempt.command.reply_type()), attempt.connection)
+        doubtful = _may_stand(attempt, context, known)
         if known is not None and known.state != "refused" and known.attempts and attempt.find is not None:
             found = await self._found(attempt, known)
             if found is not None:
                 return self._confirmed(attempt, known, found)
+            doubtful = False  # a no that counts
         tried = self._effect(attempt, context, known, "sent")
-        if not attempt.handle:
+        if not fresh:
             await self._store.commit([PutEffect(tried)])
         try:
             reply = await attempt.run()
         except Failure as failure:
-            await self._store.commit([PutEffect(self._failed(tried, failure))])
+            await self._store.commit([PutEffect(self._failed(tried, failure, doubtful=doubtful))])
+            if doubtful and attempt.find is not None and isinstance(failure, Rejected):
+                # The vendor refuses it now, and may have taken it before: it has to be found out, or it would never be taken back.
+                raise OutcomeUnknown("refused_again", failure.detail, retry_after_s=attempt.settles_in.total_seconds()) from failure
             raise
         return self._confirmed(attempt, tried, reply)
 
@@ -124,12 +134,14 @@ class EffectsLedger:
             updated_at=now,
         )
 
-    def _failed(self, tried: Effect, failure: Failure) -> Effect:
-        """What a failed attempt leaves: refused where the vendor said no, planned where nothing was done, else uncertain."""
-        words: tuple[tuple[type[Failure], EffectState], ...] = ((Rejected, "refused"), (Misconfigured, "refused"))
-        state: EffectState = next((state for word, state in words if isinstance(failure, word)), "uncertain")
-        if failure.word in {"throttled", "unavailable"}:
-            state = "planned"
+    def _failed(self, tried: Effect, failure: Failure, *, doubtful: bool) -> Effect:
+        """What a failed attempt leaves: refused where the vendor said no, planned where nothing was done, else uncertain.
+
+        Where an earlier attempt may have had its effect, a later failure says nothing about that one: it stays uncertain.
+        """
+        state = LEFT.get(failure.word, "uncertain")
+        if doubtful:
+            state = "uncertain"
         return msgspec.structs.replace(tried, state=state, failure=FailureRecord.of(failure), updated_at=self._clock.now())
 
     def _confirmed(self, attempt: Attempt, tried: Effect, reply: Event) -> Answer:
@@ -137,3 +149,12 @@ class EffectsLedger:
             tried, state="confirmed", reply=msgspec.json.encode(reply), failure=None, updated_at=self._clock.now()
         )
         return Answer(reply, attempt.connection, (PutEffect(effect),))
+
+
+def _may_stand(attempt: Attempt, context: Context, known: Effect | None) -> bool:
+    """Whether an earlier attempt may have had its effect: it was sent and nothing is known of it, or a worker died over the very first one,
+    which for a vendor with a handle leaves no intent.
+    """
+    if known is None:
+        return attempt.handle and not context.first
+    return known.state in {"sent", "uncertain"}

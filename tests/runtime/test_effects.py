@@ -35,9 +35,10 @@ class Desk:
         self.seen: list[EffectState | None] = []
         self.gate: asyncio.Event | None = None
 
-    async def write(self, *, find: bool = True) -> Answer:
+    async def write(self, *, find: bool = True, first: bool | None = None) -> Answer:
         """Perform it; where it works, commit what is to be committed with the knowledge of it."""
-        answer = await self.ledger.perform(self.attempt(find=find), CONTEXT)
+        context = msgspec.structs.replace(CONTEXT, first=not self.trace if first is None else first)
+        answer = await self.ledger.perform(self.attempt(find=find), context)
         await self.store.commit(answer.writes)
         return answer
 
@@ -120,9 +121,56 @@ async def test_intent_is_committed_before_sending_where_the_vendor_has_no_handle
 
 
 async def test_no_intent_is_needed_where_the_key_makes_it_single(keyed: Desk) -> None:
-    """A keyed vendor is asked without a commit before it."""
+    """A keyed vendor is asked for the first time without a commit before it; for any later time the intent is committed."""
+    keyed.next.append(Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await keyed.write()
     await keyed.write()
-    assert keyed.seen == [None]
+    assert keyed.seen == [None, "sent"]
+
+
+@pytest.mark.parametrize("failure", [Throttled("slow_down"), Unavailable("away")])
+async def test_what_a_dead_worker_may_have_done_stays_in_doubt(keyed: Desk, failure: Failure) -> None:
+    """A worker died over the first attempt, which leaves nothing in the ledger: a second one that fails says nothing of the first (V5)."""
+    keyed.there = True
+    keyed.next.append(failure)
+    with pytest.raises(type(failure)):
+        await keyed.write(first=False)
+    assert (await keyed.effect()).state == "uncertain"
+    assert (await keyed.write()).reply == DONE
+    assert keyed.trace == ["send", "find"]
+
+
+async def test_a_refusal_does_not_hide_what_was_done_before(keyed: Desk, clock: SetClock) -> None:
+    """Refused now, done before: it is found out, and not taken for never done, or nobody would take it back (I8)."""
+    keyed.there = True
+    keyed.next.append(Rejected("period_closed"))
+    with pytest.raises(OutcomeUnknown, match="refused_again") as unknown:
+        await keyed.write(first=False)
+    assert unknown.value.retry_after_s == SETTLES_IN.total_seconds()
+    assert (await keyed.write()).reply == DONE
+    assert keyed.trace == ["send", "find"]
+
+
+async def test_a_refusal_counts_when_it_is_certain_that_nothing_was_done_before(keyed: Desk, clock: SetClock) -> None:
+    """When the vendor has had its time to settle and knows of nothing, its refusal is one."""
+    keyed.next += [Rejected("period_closed"), Rejected("period_closed")]
+    with pytest.raises(OutcomeUnknown):
+        await keyed.write(first=False)
+    clock.move(SETTLES_IN.total_seconds())
+    with pytest.raises(Rejected):
+        await keyed.write()
+    assert (await keyed.effect()).state == "refused"
+
+
+@pytest.mark.parametrize("later", [Throttled("slow_down"), Unavailable("away")])
+async def test_a_later_failure_does_not_settle_an_unknown_outcome(keyed: Desk, later: Failure) -> None:
+    """An unknown outcome stays one when the next attempt does not get through, where the vendor cannot be asked whether it happened."""
+    keyed.next += [OutcomeUnknown("no_answer"), later]
+    for failure in (OutcomeUnknown, type(later)):
+        with pytest.raises(failure):
+            await keyed.write(find=False)
+    assert (await keyed.effect()).state == "uncertain"
 
 
 @pytest.mark.parametrize(
