@@ -92,7 +92,7 @@ class HttpClient:
         self._base_url = base_url.rstrip("/")
         self._failures = failures
         self._auth = auth
-        self._headers = {"User-Agent": "q2c-gateway", "Accept": "application/json", **(headers or {})}
+        self._headers = {"User-Agent": "q2c-gateway", "Accept": "application/json", "Accept-Encoding": "gzip, deflate", **(headers or {})}
         self._deadline_s = deadline_s
         self._bytes_max = response_bytes_max
         self._transport = Transport()

@@ -13,7 +13,7 @@ import yarl
 
 # An extension of a request: its headers as they are to be sent, so that they need not be parsed and written out again on the way.
 HEADERS = "q2c.headers"
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 16 * 1024  # what this may become when it is decompressed has to be bearable, too
 CONNECTIONS_MAX = 200
 KEPT_FOR_S = 30.0
 # The deadline of the whole call stands around it; aiohttp has none of its own.

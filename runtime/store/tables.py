@@ -63,7 +63,7 @@ INSTANCES = _table(
     _number("first_failed_at", nullable=True),
     Column("reason", Text, nullable=True),
     *map(_number, ("fence", "created_at", "updated_at")),
-    Column("letter_id", Text, nullable=False, server_default=""),
+    Column("letter_id", Text, nullable=False, server_default=text("''")),
     Index("ix_instances_newest", "tenant", "created_at"),
     Index("ix_instances_correlation", "tenant", "correlation_id"),
     _partly("ix_instances_open", "tenant", "created_at", where=NOT_ENDED),

@@ -113,7 +113,19 @@ def _put(table: Table, row: Callable[[Any, Now], Row]) -> Way:
 def _saving() -> Way:
     # Only what can change: an instance keeps its origin for good.
     where = ("tenant", "process", "key", "fence")
-    sets = ("position", "status", "memory", "waiting_for", "due_at", "attempts", "first_failed_at", "reason", "updated_at")
+    sets = (
+        "version",
+        "entity",
+        "position",
+        "status",
+        "memory",
+        "waiting_for",
+        "due_at",
+        "attempts",
+        "first_failed_at",
+        "reason",
+        "updated_at",
+    )
     names = (*where, *sets)
     picked = itemgetter(*(INSTANCE.fields.index(name) for name in names))
     bulk = updating(t.INSTANCES, names, sets=sets, where=where)

@@ -19,7 +19,7 @@ ACTS: Mapping[str, int] = {
     "hung broker": 1,
     "alarm": 2,
 }
-KILLS_PER_S = 0.28
+KILLS_PER_S = 0.4
 FROZEN_S, HUNG_S, ALARM_S = 14.0, 12.0, 6.0  # a frozen worker's locks run out, and its heartbeats at the broker
 
 

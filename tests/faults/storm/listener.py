@@ -31,6 +31,10 @@ class Listener:
     def ended(self) -> int:
         return len(self._orders)
 
+    def close(self) -> None:
+        """Close the books."""
+        self._file.close()
+
     async def declare(self) -> None:
         """Its queue, before the first order."""
         connection = await aio_pika.connect(self._url)

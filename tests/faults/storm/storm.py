@@ -11,7 +11,7 @@ import msgspec
 from runtime import audit
 from runtime.clock import SystemClock
 from runtime.store.engine import open_store
-from tests.faults.storm.chaos import Chaos
+from tests.faults.storm.chaos import KILLS_PER_S, Chaos
 from tests.faults.storm.driver import BACKLOG_MAX, Driver, Orders
 from tests.faults.storm.listener import Listener
 from tests.faults.storm.oracle import Oracle, Verdict, lines_in
@@ -31,7 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     workers: int = 2
     rate: float = FAULT_RATE
-    kills_per_s: float = 0.28
+    kills_per_s: float = KILLS_PER_S
     orders_max: int = 0
     mutant: str = ""
     quiet_within_s: float = QUIET_WITHIN_S
@@ -126,6 +126,7 @@ async def _blow(site: Site, plan: Plan, tell: Tell, orders: Orders) -> int:
     for task in (listening, telling):
         task.cancel()
     await asyncio.wait({listening, telling})
+    listener.close()
     return listener.ended()
 
 

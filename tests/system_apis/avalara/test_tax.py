@@ -169,10 +169,10 @@ async def test_too_slow(bench: Bench, simulation: Simulation, document: Document
     await hasty.aclose()
 
 
-async def test_a_malformed_estimate_is_broken(bench: Bench, simulation: Simulation, document: Documents) -> None:
-    """A read that cannot be read keeps the raw payload."""
+async def test_a_malformed_estimate_is_asked_for_again(bench: Bench, simulation: Simulation, document: Documents) -> None:
+    """A read that is answered with a web page is `Unavailable`, and keeps the raw payload (V10)."""
     fault(simulation, "malformed")
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(Unavailable) as caught:
         await bench.ask(EstimateTax(document=document()))
     assert caught.value.code == "unreadable_answer"
     assert "It works!" in caught.value.raw

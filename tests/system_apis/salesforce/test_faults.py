@@ -120,9 +120,9 @@ async def test_a_server_that_does_not_answer_in_time(bench: Bench, plan: Plan) -
 
 
 async def test_an_unreadable_answer_to_a_read_is_kept(bench: Bench, plan: Plan) -> None:
-    """What nobody can read is `Broken`, with the raw payload."""
+    """A web page instead of an answer is `Unavailable`, with the raw payload (V10)."""
     plan("malformed", "/query")
-    with pytest.raises(Broken, match="unreadable_answer") as broken:
+    with pytest.raises(Unavailable, match="unreadable_answer") as broken:
         await bench.ask(PRICES)
     assert "It works!" in broken.value.raw
 
