@@ -60,7 +60,7 @@ class Sweeper:
         stuck_before = now - STUCK_AFTER
         rows = await self._store.due(now, stuck_before=max(stuck_before, self._alone_since or stuck_before))
         self._woken = {key: at for key, at in self._woken.items() if now - at < AGAIN_AFTER}
-        calls = {name: self._engine.wake(row) for row in rows if (name := _name(row)) not in self._woken}
+        calls = {name: self._engine.wake(row) for row in sorted(rows, key=self._rank) if (name := _name(row)) not in self._woken}
         if not calls:
             return 0
         try:
@@ -71,6 +71,11 @@ class Sweeper:
         self._woken |= dict.fromkeys(calls, now)
         await self._publisher.publish_now(list(calls.values()))
         return len(calls)
+
+    def _rank(self, row: Instance) -> tuple[int, dt.datetime]:
+        """Money that moves comes first, and of the same rank what has waited longest."""
+        table = self._engine.table(row)
+        return table.rank if table else 0, row.due_at or row.updated_at
 
 
 def _name(row: Instance) -> Name:

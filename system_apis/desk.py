@@ -12,6 +12,7 @@ from runtime import metrics, telemetry
 from runtime.clock import Clock
 from runtime.context import Context, working_in
 from runtime.effects import Attempt, EffectsLedger
+from runtime.http.circuit import Circuit
 from runtime.http.governor import Governor
 from runtime.process.asking import Answer
 from runtime.store.contract import Store
@@ -47,6 +48,7 @@ class Desk:
         self._governors = {
             c.name: Governor(c.card.limit.in_flight_max, c.card.limit.per_minute_max, clock) for c in self.connections.values()
         }
+        self.circuits = {c.name: Circuit(c.name, c.card.limit.in_flight_max, clock) for c in self.connections.values()}
 
     def serves(self, connection: str) -> bool:
         """Whether this process holds the connection."""
@@ -91,7 +93,7 @@ class Desk:
             if probe is None:
                 return None
             async with self._governors[connection.name].call():
-                with self.calling(connection, context):
+                with self.circuits[connection.name], self.calling(connection, context):
                     found: Event | None = await in_words(probe(self.call(connection, context), command))
             return found
 
@@ -106,7 +108,7 @@ class Desk:
 
     async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:
         async with self._governors[connection.name].call():
-            with self.calling(connection, context):
+            with self.circuits[connection.name], self.calling(connection, context):
                 reply: Event = await in_words(operation.run(self.call(connection, context), command))
         if not isinstance(reply, type(command).reply_type()):
             raise Broken("wrong_reply", f"{command.wire_name()} was answered with {type(reply).__name__}")

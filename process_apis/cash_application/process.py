@@ -38,4 +38,5 @@ CASH_APPLICATION = Process(
     relates=s.orders,
     shows=s.shows,
     owner="finance-operations",
+    rank=1,
 )

@@ -20,4 +20,5 @@ INVOICING = Process(
     relates=s.order,
     shows=s.shows,
     owner="finance-operations",
+    rank=2,
 )

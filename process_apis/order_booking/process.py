@@ -28,4 +28,5 @@ ORDER_BOOKING = Process(
     if_undone=s.rejected,
     shows=s.shows,
     owner="sales-operations",
+    rank=3,
 )

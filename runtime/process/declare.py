@@ -112,7 +112,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
     ``entity(memory)`` is the legal entity whose connections are asked (without it: that of the message which starts the instance).
     ``if_undone(memory, failure)`` makes the event that is told when the instance is undone; ``relates(memory)`` names other
-    instances, as (process, key), whose transactions this one also belongs to; ``shows(memory)`` gives the title and money for a case.
+    instances, as (process, key), whose transactions this one also belongs to; ``shows(memory)`` gives the title and money for a case;
+    of many instances that come due at once those of the lowest ``rank`` go on first: money that moves before what only prepares it.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     relates: Callable[[Any], Sequence[tuple[str, str]]] | None = None
     shows: Callable[[Any], CaseDraft]
     owner: str = "operations"
+    rank: int = 5
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]

@@ -9,6 +9,8 @@ from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step, Wait
 from runtime.process.run import Run, recorded
 from runtime.store.contract import ENDED, Effect
 
+# Nothing was sent: the connection rests, or its budget is spent. Waiting for that is no attempt; the time of the step counts all the same.
+NOT_TRIED = frozenset({"circuit_open", "budget_spent"})
 LATER: tuple[type[Failure], ...] = (Throttled, Unavailable, OutcomeUnknown)
 
 
@@ -49,7 +51,7 @@ def turn_round(run: Run) -> None:
 
 def try_later(engine: Trying, run: Run, step: str, failure: Failure, retry: Retry) -> None:
     """Set a due time; the message is acknowledged and waiting costs no worker. Beyond the limits a person is called."""
-    now, attempts = engine.clock.now(), run.instance.attempts + 1
+    now, attempts = engine.clock.now(), run.instance.attempts + (failure.code not in NOT_TRIED)
     since = run.instance.first_failed_at or now
     if attempts >= retry.attempts_max or now - since >= retry.within:
         park(run, step, failure)

@@ -149,7 +149,7 @@ async def test_a_failed_message_comes_again(bus: Bus) -> None:
 
 @pytest.mark.parametrize("failure", [ValueError("no such order"), Rejected("no_such_order"), Broken("our_bug")], ids=repr)
 async def test_a_message_that_always_fails_lies_among_the_dead(bus: Bus, failure: Exception) -> None:
-    """5: After its last attempt a message lies among the dead letters with its reason, its correlation id and the attempt count."""
+    """5: After its last attempt a message lies among the dead letters with its reason, its correlation id and the attempt count (Q6)."""
     poison, behind, basket = letter(correlation_id="q2c-poison"), letter(), Basket(*[failure] * 3)
     await bus.publish(TO_ORDERS, poison)
     await bus.consume(ORDERS.name, basket, prefetch=1)
@@ -175,7 +175,7 @@ async def test_being_unavailable_counts_as_no_attempt(bus: Bus) -> None:
 
 
 async def test_attempts_are_counted_across_processes(bus_maker: BusMaker) -> None:
-    """5: Attempts that failed before a restart count after it."""
+    """5: Attempts that failed before a restart count after it (Q7)."""
     first, sent, handler = await bus_maker(), letter(), Basket(ValueError("once"), Unavailable("away"))
     await first.publish(TO_ORDERS, sent)
     await first.consume(ORDERS.name, handler)
@@ -188,7 +188,7 @@ async def test_attempts_are_counted_across_processes(bus_maker: BusMaker) -> Non
 
 
 async def test_those_behind_a_failing_message_flow(bus: Bus) -> None:
-    """5: A message that fails again and again does not hold up the others, even where only one is in work at a time."""
+    """5: A message that fails again and again does not hold up the others, even where only one is in work at a time (Q6)."""
     failing, behind = letter(), [letter() for _ in range(5)]
     handled = Basket()
 
@@ -219,7 +219,7 @@ async def test_an_unreadable_message_lies_among_the_dead_at_once(bus: Bus, bench
 
 
 async def test_a_message_of_an_unknown_type_is_not_tried_again(bus: Bus) -> None:
-    """6: A letter whose type nobody knows is buried when its handler opens it, at the first attempt."""
+    """6: A letter whose type nobody knows is buried when its handler opens it, at the first attempt (Q11)."""
     unknown, tries = letter("NobodyDeclaredThis"), []
 
     async def handle(one: Envelope) -> None:

@@ -61,7 +61,7 @@ async def test_two_consumers_of_a_queue_share_its_messages(bus: Bus) -> None:
 
 
 async def test_a_dead_letter_is_sent_back_once(bus: Bus) -> None:
-    """8: `redrive` sends a dead letter back with a fresh attempt count; a second one finds nothing."""
+    """8: `redrive` sends a dead letter back with a fresh attempt count; a second one finds nothing (Q12)."""
     poison = [letter() for _ in range(3)]
     basket = Basket(*[ValueError("no")] * 9, ValueError("still no"), ValueError("no"))
     await bus.consume(ORDERS.name, basket, prefetch=1)
@@ -104,7 +104,7 @@ async def test_what_cannot_be_read_is_not_sent_back(bus: Bus, bench: Bench) -> N
 
 
 async def test_stopping_lets_work_end(bus_maker: BusMaker) -> None:
-    """10: A handler that is in work ends during the stop, and its message does not come again."""
+    """10: A handler that is in work ends during the stop, and its message does not come again (P10)."""
     first, sent, after, gate = await bus_maker(), letter(), letter(), Gate()
     await first.publish(TO_ORDERS, sent)
     await first.consume(ORDERS.name, gate)
@@ -121,7 +121,7 @@ async def test_stopping_lets_work_end(bus_maker: BusMaker) -> None:
 
 
 async def test_what_does_not_end_is_handed_back(bus_maker: BusMaker) -> None:
-    """10: A handler that does not end in time is broken off, and its message and those that waited behind it come again."""
+    """10: A handler that does not end in time is broken off, and its message and those that waited behind it come again (P10)."""
     first, sent, gate = await bus_maker(), [letter() for _ in range(5)], Gate()
     for one in sent:
         await first.publish(TO_ORDERS, one)

@@ -58,7 +58,7 @@ async def open_transaction(url: str) -> AsyncIterator[AsyncConnection]:
 
 
 async def test_a_message_that_is_committed_late_is_not_skipped(store: SqlStore, store_url: str) -> None:
-    """7: A row older than those already sent, whose transaction commits after them, is found by the next look."""
+    """7: A row older than those already sent, whose transaction commits after them, is found by the next look (D11)."""
     row = {"message_id": "late", "queue": "q", "data": encode(letter("late")), "created_at": micros(NOW), "place": 0}
     if parse(store_url).get_backend_name() == "sqlite":  # with one writer the late one is simply the one with the earlier moment
         await store.commit([Send(QUEUE, letter("early"))])

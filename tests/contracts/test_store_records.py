@@ -56,7 +56,7 @@ NUL = "a\x00b"
     ids=lambda write: type(write).__name__,
 )
 async def test_text_that_cannot_be_stored_is_refused(store: SqlStore, write: Write) -> None:
-    """9: Text with a NUL character (or half a surrogate pair) is refused, and nothing of its unit is written."""
+    """9: Text with a NUL character (or half a surrogate pair) is refused, and nothing of its unit is written (D14)."""
     with pytest.raises(Rejected):
         await store.commit([Seen("worker", "beside it"), write])
     assert not await store.seen("worker", "beside it")

@@ -143,7 +143,7 @@ def silent_afterwards() -> Iterator[None]:
 
 
 def test_no_span_is_an_orphan(told: Told) -> None:
-    """Each parent and each target of a link was recorded, too; the collector knows who tells."""
+    """Each parent and each target of a link was recorded, too; the collector knows who tells (O1)."""
     assert len(told.collector.spans) > 80
     callers = "00f067aa0ba902b7"
     assert [span for span in told.collector.orphans() if span.parent != callers] == []
@@ -177,7 +177,7 @@ def test_a_request_that_books_an_order_is_one_chain(told: Told) -> None:
 
 
 def test_quote_to_cash_is_one_chain(told: Told) -> None:
-    """Invoice and payment come in at doors of their own, in traces of their own, and are linked to the order that they belong to."""
+    """Invoice and payment come in at doors of their own, in traces of their own, and are linked to the order that they belong to (O1)."""
     chain = told.collector.chain(told.collector.named("POST /process/v1/quotes"))
     names = {span.name for span in told.collector.spans if span.id in chain}
     expected = {

@@ -183,7 +183,7 @@ def test_asyncio_tells_of_a_lost_failure_in_one_line() -> None:
 
 
 def test_a_disk_that_is_full_costs_the_line_and_not_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever logs goes on when the line cannot be written."""
+    """Whoever logs goes on when the line cannot be written (D5)."""
     written = threading.Event()
 
     class Full:

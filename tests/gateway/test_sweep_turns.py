@@ -73,7 +73,7 @@ async def test_a_call_that_could_not_be_kept_is_made_at_the_next_turn(world: Wor
 
 
 async def test_of_two_workers_one_sweeps(world: World) -> None:
-    """The second worker looks only when the first has been gone for a while."""
+    """The second worker looks only when the first has been gone for a while (P13)."""
     first, second = sweeper(world), sweeper(world)
     assert await first.turn() == 0
     world.clock.move(1)

@@ -52,7 +52,7 @@ async def site(rabbitmq: RabbitMQ, postgres: Postgres, tmp_path_factory: pytest.
 
 
 async def test_orders_survive_the_death_of_a_worker(site: Site) -> None:
-    """Eight deals handed in at two layers are booked once each, although a worker is killed in the middle; the portal follows them."""
+    """Eight deals handed in at two layers are booked once each, although a worker is killed in the middle; the portal follows them (P5)."""
     deals = [
         quote("DE01", NORDIC, PLAN, DAYS, DEVICES, opportunity=f"OPP-{1001 + n}")
         if n % 2

@@ -85,7 +85,7 @@ async def test_malformed(shop: Shop, name: str) -> None:
 
 @pytest.mark.parametrize("name", UNFIT)
 async def test_unfit(shop: Shop, name: str) -> None:
-    """A body that does not fit is 422 with the pointer to the place, and nothing was done or stored under its key."""
+    """A body that does not fit is 422 with the pointer to the place, and nothing was done or stored under its key (M13)."""
     body, pointer = UNFIT[name]
     answer = await shop.buy("unfit", body.encode())
     assert [error["detail"] for error in problem(answer, 422, "invalid_body")["errors"]] == [answer.json()["detail"]]

@@ -177,7 +177,7 @@ async def test_refusals_are_not_stored(shop: Shop) -> None:
 
 
 async def test_a_commit_that_fails(shop: Shop) -> None:
-    """The answer and what it sends are one commit: where it fails the caller is told so, nothing is there, and a retry does it."""
+    """The answer and what it sends are one commit: where it fails the caller is told so, nothing is there, and a retry does it (P1)."""
     shop.store.failures = [Unavailable("store_down", "gone")]
     problem(await shop.buy("k-1"), 503, "store_down")
     assert (await outbox(shop), shop.publisher.sent) == (0, [])
@@ -186,7 +186,7 @@ async def test_a_commit_that_fails(shop: Shop) -> None:
 
 
 async def test_a_commit_of_which_nobody_knows(shop: Shop) -> None:
-    """A commit that went through but could not say so is told as uncertain, and a retry gets the stored answer."""
+    """A commit that went through but could not say so is told as uncertain, and a retry gets the stored answer (P2)."""
     shop.store.after = [OutcomeUnknown("commit_in_doubt", "cut off")]
     problem(await shop.buy("k-1"), 504, "commit_in_doubt")
     again = await shop.buy("k-1")
@@ -195,7 +195,7 @@ async def test_a_commit_of_which_nobody_knows(shop: Shop) -> None:
 
 
 async def test_a_crash_before_the_commit(shop: Shop, twin: Shop) -> None:
-    """A process that dies before its commit leaves nothing; another one does the work under the same key."""
+    """A process that dies before its commit leaves nothing; another one does the work under the same key (P1)."""
     shop.journal.gate.clear()
     dying = asyncio.create_task(shop.buy("k-1"))
     await shop.journal.entered.wait()

@@ -107,7 +107,7 @@ async def test_the_same_event_again_changes_nothing(shelf: Shelf) -> None:
 
 
 async def test_a_paid_invoice_does_not_become_open_again(shelf: Shelf) -> None:
-    """An invoice state that arrives late does not undo the payment."""
+    """An invoice state that arrives late does not undo the payment (Q9, ME3)."""
     await shelf.tell(invoiced("paid"))
     await shelf.tell(invoiced("posted"))
     assert (await shelf.row()).stage == "paid"
@@ -142,7 +142,7 @@ LATE: list[tuple[Event, Event, str]] = [
 
 @pytest.mark.parametrize(("first", "late", "stage"), LATE, ids=lambda value: value if isinstance(value, str) else type(value).__name__)
 async def test_an_event_that_was_overtaken_does_not_set_the_stage_back(shelf: Shelf, first: Event, late: Event, stage: str) -> None:
-    """What an earlier event knows is noted when it comes late, but the deal stands where it stood."""
+    """What an earlier event knows is noted when it comes late, but the deal stands where it stood (Q9, ME3)."""
     await shelf.tell(first)
     await shelf.tell(late)
     assert (await shelf.row()).stage == stage

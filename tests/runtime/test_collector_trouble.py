@@ -35,7 +35,7 @@ def lost_spans() -> float:
 
 
 def test_a_stuck_collector_neither_stops_work_nor_fills_the_memory() -> None:
-    """While the collector hangs work goes on; what does not fit into the queue is dropped."""
+    """While the collector hangs work goes on; what does not fit into the queue is dropped (O2)."""
     stuck = Stuck()
     tracing = telemetry.record_to(stuck, ratio=1.0)
     try:

@@ -197,7 +197,7 @@ async def test_each_word_leaves_its_state(desk: Desk, failure: Failure, state: E
 
 
 async def test_a_no_before_the_settle_time_is_no_answer(desk: Desk, clock: SetClock) -> None:
-    """Before the vendor's settle time is over a no does not count: nothing is sent, and the failure says how long that is."""
+    """Before the vendor's settle time is over a no does not count: nothing is sent, and the failure says how long that is (V8)."""
     desk.next.append(OutcomeUnknown("no_answer"))
     with pytest.raises(OutcomeUnknown):
         await desk.write()
@@ -218,7 +218,7 @@ async def test_a_yes_counts_at_once(desk: Desk) -> None:
 
 
 async def test_what_is_found_is_confirmed_without_sending(desk: Desk, clock: SetClock) -> None:
-    """A write that did happen is found after the settle time and confirmed; it is not sent a second time."""
+    """A write that did happen is found after the settle time and confirmed; it is not sent a second time (V7)."""
     desk.next.append(OutcomeUnknown("no_answer"))
     with pytest.raises(OutcomeUnknown):
         await desk.write()
@@ -230,7 +230,7 @@ async def test_what_is_found_is_confirmed_without_sending(desk: Desk, clock: Set
 
 
 async def test_only_a_clear_no_lets_it_be_sent_again(desk: Desk, clock: SetClock) -> None:
-    """A write that did not happen is looked for first and sent again then."""
+    """A write that did not happen is looked for first and sent again then (V7)."""
     desk.next.append(OutcomeUnknown("no_answer"))
     with pytest.raises(OutcomeUnknown):
         await desk.write()
@@ -285,7 +285,7 @@ async def test_a_write_whose_sender_died_is_looked_for_when_it_has_settled(bare:
 
 
 async def test_of_two_workers_one_sends(bare: Desk) -> None:
-    """While one worker sends a write, another one that wants to is put off for a moment."""
+    """While one worker sends a write, another one that wants to is put off for a moment (P11)."""
     bare.gate = asyncio.Event()
     first = asyncio.create_task(bare.write())
     while not bare.trace:  # noqa: ASYNC110 - the vendor's own trace says when it is reached

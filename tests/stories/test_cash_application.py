@@ -44,7 +44,7 @@ async def test_exact_by_reference(there: World) -> None:
 
 
 async def test_partial(there: World) -> None:
-    """Less than the named invoice has open is applied as a part of it."""
+    """Less than the named invoice has open is applied as a part of it (M4)."""
     number, _ = await owed(there, "1042", ACME)
     paid = payment("PAY-1042", Money("400.00", "USD"), ACME, text=f"FIRST PART OF {number}")
     await there.pay(paid)
@@ -53,7 +53,7 @@ async def test_partial(there: World) -> None:
 
 
 async def test_two_invoices_in_one_payment(there: World) -> None:
-    """A payment that names two invoices and has the amount of both is applied to both; the CRM is told of each."""
+    """A payment that names two invoices and has the amount of both is applied to both; the CRM is told of each (M4)."""
     one, first = await owed(there, "1043", MUSTER, "2")
     two, second = await owed(there, "1044", MUSTER, "3")
     paid = payment("PAY-1043", first + second, MUSTER, text=f"{one} and {two}")
@@ -63,7 +63,7 @@ async def test_two_invoices_in_one_payment(there: World) -> None:
 
 
 async def test_over_payment(there: World) -> None:
-    """More than the named invoice has open waits for a person, who allocates what is owed and leaves the rest on account."""
+    """More than the named invoice has open waits for a person, who allocates what is owed and leaves the rest on account (M4)."""
     number, total = await owed(there, "1045", ACME)
     paid = payment("PAY-1045", total + Money("100.00", "USD"), ACME, reference=number)
     await there.pay(paid)
@@ -76,7 +76,7 @@ async def test_over_payment(there: World) -> None:
 
 
 async def test_wrong_currency(there: World) -> None:
-    """Euros for an invoice in dollars wait for a person, who leaves them on account."""
+    """Euros for an invoice in dollars wait for a person, who leaves them on account (M2)."""
     number, total = await owed(there, "1046", ACME)
     paid = payment("PAY-1046", Money(total.amount, "EUR"), ACME, reference=number)
     await there.pay(paid)
@@ -98,7 +98,7 @@ async def test_nobody_allocates_in_time(there: World) -> None:
 
 
 async def test_period_is_closed(there: World) -> None:
-    """Money that the ERP refuses is not given back: the payment stops, and is applied when the period is open again."""
+    """Money that the ERP refuses is not given back: the payment stops, and is applied when the period is open again (M1)."""
     number, total = await owed(there, "1048", ACME)
     paid = payment("PAY-1048", total, ACME, reference=number)
     await there.act("netsuite", "close_period", until=str(TODAY + dt.timedelta(days=14)))
@@ -112,7 +112,7 @@ async def test_period_is_closed(there: World) -> None:
 
 
 async def test_the_same_webhook_twice(there: World) -> None:
-    """A payment that the provider tells twice, and once more on request, is one payment, applied once."""
+    """A payment that the provider tells twice, and once more on request, is one payment, applied once (W1)."""
     number, total = await owed(there, "1049", ACME)
     wish = {"amount": total.amount, "currency": "USD", "invoice": number, "payer": ACME.legal_name, "entity": "US01"}
     paid = await there.act("stripe", "pay", **wish)
@@ -125,7 +125,7 @@ async def test_the_same_webhook_twice(there: World) -> None:
 
 
 async def test_bank_statement_twice(there: World) -> None:
-    """A bank statement that is handed in twice brings each payment once."""
+    """A bank statement that is handed in twice brings each payment once (M5)."""
     number, total = await owed(there, "1050", MUSTER)
     content = statement("camt053", Received(entity="DE01", number=1, on=TODAY, amount=total, payer=MUSTER.legal_name, reference=number))
     (credit,) = [one for read in read_statement(content) for one in read.lines if one.direction == "credit"]

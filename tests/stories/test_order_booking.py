@@ -35,7 +35,7 @@ async def test_refused_by_billing(there: World) -> None:
 
 
 async def test_credit_hold(there: World) -> None:
-    """A customer on credit hold is refused before anything is written."""
+    """A customer on credit hold is refused before anything is written (M7)."""
     sold = order("1004", HOOLI, ("HW-GW", "1"))
     await there.book(sold)
     await there.rest(booking(sold.id))
@@ -43,7 +43,7 @@ async def test_credit_hold(there: World) -> None:
 
 
 async def test_erp_is_silent_after_the_write(there: World) -> None:
-    """An ERP that books the order and never answers is asked for it; its books have one order."""
+    """An ERP that books the order and never answers is asked for it; its books have one order (V7)."""
     there.trouble("netsuite", "timeout_after_write", "PUT .*/salesOrder/", delay_s=0.05)
     sold = order("1005", ACME, ("HW-GW", "1"))
     await there.book(sold)
@@ -53,7 +53,7 @@ async def test_erp_is_silent_after_the_write(there: World) -> None:
 
 
 async def test_tax_is_throttled(there: World) -> None:
-    """A tax engine that asks for two seconds gets them, and the order is booked."""
+    """A tax engine that asks for two seconds gets them, and the order is booked (V19)."""
     there.trouble("avalara", "throttle", "createoradjust", retry_after_s=2)
     sold = order("1006", ACME, ("HW-GW", "1"))
     await there.book(sold)
@@ -81,7 +81,7 @@ async def test_erp_answers_rubbish(there: World) -> None:
 
 
 async def test_period_is_closed_in_netsuite(there: World) -> None:
-    """NetSuite refuses the order of a closed period in its own words, and the committed tax is voided."""
+    """NetSuite refuses the order of a closed period in its own words, and the committed tax is voided (M1)."""
     sold = order("1009", ACME, ("HW-GW", "1"))
     await there.act("netsuite", "close_period", until=f"{sold.ordered_on:%Y-%m}-31")
     await there.book(sold)
@@ -91,7 +91,7 @@ async def test_period_is_closed_in_netsuite(there: World) -> None:
 
 
 async def test_period_is_closed_in_tryton(there: World) -> None:
-    """Tryton refuses to confirm the sale of a closed period in its own words, and the committed tax is voided."""
+    """Tryton refuses to confirm the sale of a closed period in its own words, and the committed tax is voided (M1)."""
     there.trouble("tryton", "closed_period", "model.sale.sale.confirm")
     sold = order("1010", MUSTER, ("HW-GW", "1"))
     await there.book(sold)
@@ -100,7 +100,7 @@ async def test_period_is_closed_in_tryton(there: World) -> None:
 
 
 async def test_cancelled_by_an_operator(there: World) -> None:
-    """An operator cancels an order that waits for billing: the ERP's order and the tax are taken back."""
+    """An operator cancels an order that waits for billing: the ERP's order and the tax are taken back (M9)."""
     there.trouble("stripe", "throttle", "POST /v1/", retry_after_s=3600)
     sold = order("1011", ACME, ("SUB-TEAM", "5"))
     await there.book(sold)

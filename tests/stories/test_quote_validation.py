@@ -46,7 +46,7 @@ async def test_totals_wrong(there: World) -> None:
 
 
 async def test_expired(there: World) -> None:
-    """A quote that has expired is not valid any more."""
+    """A quote that has expired is not valid any more (M12)."""
     old = quote("1056", ACME, ("HW-GW", "1"), issued_on=dt.date(2025, 6, 1), expires_on=dt.date(2025, 7, 1))
     answered("quote_validation/expired.json", await there.validate(old))
 

@@ -172,7 +172,7 @@ async def test_what_the_vendor_would_drop_is_refused(store: SqlStore, clock: Set
 
 
 async def test_the_minutes_budget_holds_back(made: Made) -> None:
-    """Beyond the calls of a minute the vendor is not reached, and the failure says when it will be."""
+    """Beyond the calls of a minute the vendor is not reached, and the failure says when it will be (V1)."""
     for _ in range(10):
         await made.ask(READ)
     made.clock.move(20)
@@ -195,7 +195,7 @@ async def test_a_write_held_back_by_the_budget_did_nothing(made: Made) -> None:
 
 
 async def test_only_so_many_calls_at_once(store: SqlStore, clock: SetClock) -> None:
-    """Of three calls at the same time the vendor sees two."""
+    """Of three calls at the same time the vendor sees two (V4)."""
     gate, inside, most = asyncio.Event(), [0], [0]
 
     async def slowly(*_: object) -> InvoicesFound:

@@ -71,7 +71,7 @@ BODY = b'{"id": "evt_1", "invoices": ["INV-1", "INV-2"]}'
 
 
 async def test_a_webhook_is_kept_before_it_is_answered(made: Made) -> None:
-    """What came in is kept as it came, without what nobody needs, and a message to translate it is sent."""
+    """What came in is kept as it came, without what nobody needs, and a message to translate it is sent (W7)."""
     assert await made.push(BODY)
     kept = await made.kept()
     assert kept is not None
@@ -81,14 +81,14 @@ async def test_a_webhook_is_kept_before_it_is_answered(made: Made) -> None:
 
 
 async def test_a_webhook_with_a_wrong_signature_leaves_nothing(made: Made) -> None:
-    """Refused, not kept, nobody is asked."""
+    """Refused, not kept, nobody is asked (W2)."""
     with pytest.raises(Rejected, match="signature_invalid"):
         await made.push(BODY, {"x-signature": "wrong"})
     assert (await made.kept(), made.posted) == (None, [])
 
 
 async def test_a_webhook_that_comes_again_is_answered_and_not_kept_twice(made: Made) -> None:
-    """The vendor gets its success, whatever it sends again; the first body stays."""
+    """The vendor gets its success, whatever it sends again; the first body stays (W1, W4)."""
     await made.push(BODY)
     assert not await made.push(b'{"id": "evt_1", "invoices": []}')
     kept = await made.kept()

@@ -58,7 +58,7 @@ async def test_queues_are_quorum_queues_with_a_safe_way_to_the_dead_letters(rabb
 
 
 async def test_a_command_that_nobody_receives_is_refused(url: str, orders: Queue) -> None:
-    """Publishing to a queue that does not exist raises `Unavailable` with the code unroutable; an event for nobody is taken."""
+    """Publishing to a queue that does not exist raises `Unavailable` with the code unroutable; an event for nobody is taken (Q4)."""
     async with running(url, [orders]) as bus:
         with pytest.raises(Unavailable) as refused:
             await bus.publish(Address("process.nobody"), letter())
@@ -75,7 +75,7 @@ async def test_twins_are_both_refused(url: str, orders: Queue) -> None:
 
 
 async def test_a_malformed_message_does_not_stop_those_behind_it(url: str, orders: Queue, to_orders: Address) -> None:
-    """Bytes that a stranger puts by hand into a queue lie among the dead letters at once, and the letters behind them are handled."""
+    """Bytes that a stranger puts by hand into a queue lie among the dead letters at once, and the letters behind them are handled (Q11)."""
     basket, behind = Basket(), [letter() for _ in range(3)]
     odd: dict[str, Any] = {"q2c-attempts": "many", "traceparent": 7, "x-death": "no list"}
     async with running(url, [orders]) as bus, bare(url) as stranger:
@@ -112,7 +112,10 @@ async def test_what_the_client_library_cannot_read_does_not_stop_those_behind_it
 
 
 async def test_what_kills_its_worker_each_time_is_buried_by_the_broker(url: str, orders: Queue, to_orders: Address) -> None:
-    """A message that always comes back unacknowledged ends among the dead letters, with the broker's reason, and can be redriven."""
+    """A message that always comes back unacknowledged ends among the dead letters, with the broker's reason, and can be redriven.
+
+    Shown here (P12, Q7).
+    """
     basket, deadly = Basket(), letter()
     async with running(url, [orders]) as bus, bare(url) as stranger:
         await bus.publish(to_orders, deadly)
@@ -150,7 +153,7 @@ async def test_many_readers_lose_no_dead_letter(url: str, orders: Queue, to_orde
 
 
 async def test_two_redrives_at_once_send_each_dead_letter_once(url: str, orders: Queue) -> None:
-    """Two operators who redrive at the same time send every dead letter back once between them."""
+    """Two operators who redrive at the same time send every dead letter back once between them (Q12)."""
     basket = Basket()
     poison = [letter() for _ in range(6)]
     async with running(url, [orders]) as bus, running(url, [orders]) as other, bare(url) as stranger:
@@ -165,7 +168,10 @@ async def test_two_redrives_at_once_send_each_dead_letter_once(url: str, orders:
 
 
 async def test_a_deleted_queue_comes_back(url: str, orders: Queue, to_orders: Address) -> None:
-    """When an operator deletes a queue with all that belongs to it, consumer, queue, binding and dead letters stand again by themselves."""
+    """When an operator deletes a queue with all that belongs to it, consumer, queue, binding and dead letters stand again by themselves.
+
+    Shown here (Q5).
+    """
     basket = Basket()
     poison, command, event = letter("Poison"), letter(), letter(orders.events[0])
 
@@ -197,7 +203,7 @@ async def test_a_deleted_queue_comes_back(url: str, orders: Queue, to_orders: Ad
 
 
 async def test_who_only_publishes_puts_a_deleted_queue_back(url: str, orders: Queue, to_orders: Address) -> None:
-    """Where nobody consumes, the message for a deleted queue is refused once and the next one arrives."""
+    """Where nobody consumes, the message for a deleted queue is refused once and the next one arrives (Q5)."""
     async with running(url, [orders]) as bus, bare(url) as stranger:
         await stranger.queue_delete(orders.name)
         with pytest.raises(Unavailable) as refused:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.rabbitmq
 
 
 async def test_a_killed_broker_loses_no_confirmed_message(rabbitmq: RabbitMQ, url: str, orders: Queue, to_orders: Address) -> None:
-    """The broker is killed in the middle of a burst and started again: every confirmed message is handled, and consumers go on."""
+    """The broker is killed in the middle of a burst and started again: every confirmed message is handled, and consumers go on (Q1)."""
     basket, confirmed = Basket(), list[Envelope]()
     enough, over = asyncio.Event(), asyncio.Event()
 
@@ -47,7 +47,7 @@ async def test_a_killed_broker_loses_no_confirmed_message(rabbitmq: RabbitMQ, ur
 
 
 async def test_starting_while_the_broker_is_away(rabbitmq: RabbitMQ, url: str, orders: Queue, to_orders: Address) -> None:
-    """A bus that starts before its broker waits for it, is not ready meanwhile, and works as soon as the broker is there."""
+    """A bus that starts before its broker waits for it, is not ready meanwhile, and works as soon as the broker is there (P14)."""
     basket, told = Basket(), letter()
     await asyncio.to_thread(rabbitmq.shut_down)
     bus = bus_on(url)
@@ -79,7 +79,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_behind(orders: Queue) -> 
 
 
 async def test_a_hung_broker_is_unavailable_until_it_goes_on(rabbitmq: RabbitMQ, url: str, orders: Queue, to_orders: Address) -> None:
-    """While the broker is frozen a publish ends with `Unavailable` and the bus is not ready; afterwards both are well again."""
+    """While the broker is frozen a publish ends with `Unavailable` and the bus is not ready; afterwards both are well again (Q2)."""
     basket, late, told = Basket(), letter(), letter()
     async with running(url, [orders], publish_timeout_s=0.5) as bus:
         await bus.consume(orders.name, basket)
@@ -97,7 +97,7 @@ async def test_a_hung_broker_is_unavailable_until_it_goes_on(rabbitmq: RabbitMQ,
 
 
 async def test_a_lost_heartbeat_is_a_failure_and_no_cancellation(rabbitmq: RabbitMQ, url: str, orders: Queue, to_orders: Address) -> None:
-    """A broker that hangs past its heartbeat ends a publish and an ask with `Unavailable`; the tasks that wait for them live on."""
+    """A broker that hangs past its heartbeat ends a publish and an ask with `Unavailable`; the tasks that wait for them live on (Q2)."""
     basket, told = Basket(), letter()
     async with running(url, [orders, QUESTIONS], publish_timeout_s=60.0, heartbeat_s=1) as bus:
         await bus.consume(orders.name, basket)
@@ -127,7 +127,10 @@ async def test_a_real_cancellation_stays_one(rabbitmq: RabbitMQ, url: str, order
 
 
 async def test_a_broker_short_of_disk_still_delivers(rabbitmq: RabbitMQ, url: str, orders: Queue, to_orders: Address) -> None:
-    """While the broker's disk alarm rings a publish is `Unavailable`, and consumers work on: the next message comes when one is done."""
+    """While the broker's disk alarm rings a publish is `Unavailable`, and consumers work on: the next message comes when one is done.
+
+    Shown here (Q3).
+    """
     gate, basket, waiting, after = Gate(), Basket(), [letter() for _ in range(3)], letter()
 
     async def handle(told: Envelope) -> None:
@@ -153,7 +156,7 @@ async def test_a_broker_short_of_disk_still_delivers(rabbitmq: RabbitMQ, url: st
 
 
 async def test_a_lost_connection_does_not_break_off_the_work(rabbitmq: RabbitMQ, url: str, orders: Queue, to_orders: Address) -> None:
-    """A handler whose connection is cut works on to its end, and the message, sent anew, waits for it: prefetch holds over both."""
+    """A handler whose connection is cut works on to its end, and the message, sent anew, waits for it: prefetch holds over both (Q13)."""
     told = letter()
     begun, go_on, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
     inside, most, finished = 0, 0, 0

@@ -113,7 +113,7 @@ async def test_a_call_carries_its_own_headers_and_gives_plain_values(client: Soa
 
 
 async def test_faults_become_words_by_code_then_element_then_fault_code(client: SoapClient, endpoint: tuple[Endpoint, str]) -> None:
-    """The vendor's own code in the detail says most; a fault with status 200 is still a fault."""
+    """The vendor's own code in the detail says most; a fault with status 200 is still a fault (V11)."""
     cases: list[tuple[int, str, type[BaseException]]] = [
         (500, FAULT % "<blocked><code>BUSY</code></blocked>", Throttled),
         (200, FAULT % "<x:refused xmlns:x='urn:x'/>", Rejected),
@@ -143,7 +143,10 @@ async def test_faults_become_words_by_code_then_element_then_fault_code(client: 
     ],
 )
 async def test_an_answer_that_is_not_in_the_wsdl_is_broken(client: SoapClient, endpoint: tuple[Endpoint, str], said: str) -> None:
-    """Strict: unknown elements, wrong types, document types and anything else are kept raw and told; after a write they are looked up."""
+    """Strict: unknown elements, wrong types, document types and anything else are kept raw and told; after a write they are looked up.
+
+    Shown here (V17).
+    """
     endpoint[0].says = (200, said)
     with pytest.raises(Broken) as told:
         await _ask(client)

@@ -62,7 +62,7 @@ async def test_the_number_of_commits_is_known(world_of: NewWorld, vendor: Vendor
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("commit", range(1, COMMITS + 1))
 async def test_death_at_a_commit(world_of: NewWorld, vendor: Vendor, commit: int, side: str) -> None:
-    """Killed right before or right after any commit: the end is the same, each step is made once, no journalled one is asked again."""
+    """Killed right before or right after any commit: the end is the same, each step is made once, no journalled one is asked again (P7)."""
     world = world_of(*GOOD)
     setattr(world.worker.store, f"dies_{side}", commit)
     first = world.worker
@@ -78,7 +78,7 @@ async def test_death_at_a_commit(world_of: NewWorld, vendor: Vendor, commit: int
 @pytest.mark.parametrize("moment", ["before the call", "after the call"])
 @pytest.mark.parametrize("step", ASKED)
 async def test_death_at_a_call(world_of: NewWorld, vendor: Vendor, step: str, moment: str) -> None:
-    """Killed before the vendor is reached, or after it has done its part: the same key is asked again, and only that one."""
+    """Killed before the vendor is reached, or after it has done its part: the same key is asked again, and only that one (P5, P6)."""
     vendor.plan(step, Death() if moment == "before the call" else After(Death()))
     world = world_of(*GOOD)
     await play(world)
@@ -90,7 +90,7 @@ async def test_death_at_a_call(world_of: NewWorld, vendor: Vendor, step: str, mo
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("commit", range(1, COMMITS_UNDOING + 1))
 async def test_death_on_the_way_back(world_of: NewWorld, vendor: Vendor, commit: int, side: str) -> None:
-    """Killed at any commit while an instance is undone: what was done is taken back, once, and nothing else."""
+    """Killed at any commit while an instance is undone: what was done is taken back, once, and nothing else (P8)."""
     steps = [doing(name) for name in ("one", "two", "three", "four", "five")]
     vendor.plan("five", *[Rejected("no", "not sold in EUR")] * 3)
     world = world_of(*steps)
@@ -107,7 +107,7 @@ async def test_death_on_the_way_back(world_of: NewWorld, vendor: Vendor, commit:
 
 @pytest.mark.parametrize("moment", ["before the call", "after the call"])
 async def test_death_at_an_undo(world_of: NewWorld, vendor: Vendor, moment: str) -> None:
-    """Killed while the vendor takes a step back: it is asked again under the same key."""
+    """Killed while the vendor takes a step back: it is asked again under the same key (P8)."""
     vendor.plan("three", *[Rejected("no")] * 2)
     vendor.plan("one/undo", Death() if moment == "before the call" else After(Death()))
     world = world_of(doing("one"), doing("two"), doing("three"))

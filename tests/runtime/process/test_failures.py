@@ -93,7 +93,7 @@ async def test_a_refusal_after_the_pivot_parks(world_of: NewWorld, vendor: Vendo
 
 
 async def test_waits_double_up_to_their_maximum(world_of: NewWorld, vendor: Vendor) -> None:
-    """Each wait is twice the one before, up to the longest that the step allows."""
+    """Each wait is twice the one before, up to the longest that the step allows (V2)."""
     vendor.plan("one", *again(Unavailable("away"), 6))
     world = world_of(doing("one", retry=Retry(attempts_max=10, wait_s=2.0, wait_s_max=10.0, within=dt.timedelta(hours=1))))
     await world.start()
@@ -108,7 +108,7 @@ async def test_waits_double_up_to_their_maximum(world_of: NewWorld, vendor: Vend
 
 @pytest.mark.parametrize(("jitter", "wait_s"), [(0.0, 0.5), (0.5, 1.0), (1.0, 1.5)])
 async def test_waits_are_scattered(world_of: NewWorld, vendor: Vendor, jitter: float, wait_s: float) -> None:
-    """A wait is between half and one and a half of its nominal length, so that many instances do not come back at once."""
+    """A wait is between half and one and a half of its nominal length, so that many instances do not come back at once (V2)."""
     vendor.plan("one", Unavailable("away"))
     world = world_of(doing("one"))
     world.worker.engine.jitter = lambda: jitter
@@ -117,7 +117,7 @@ async def test_waits_are_scattered(world_of: NewWorld, vendor: Vendor, jitter: f
 
 
 async def test_retry_after_wins(world_of: NewWorld, vendor: Vendor) -> None:
-    """Where the vendor says when, the step is not tried before."""
+    """Where the vendor says when, the step is not tried before (V1)."""
     vendor.plan("one", Throttled("slow_down", retry_after_s=17.0))
     world = world_of(doing("one"))
     await world.start()
@@ -126,7 +126,7 @@ async def test_retry_after_wins(world_of: NewWorld, vendor: Vendor) -> None:
 
 @pytest.mark.parametrize("retry_after_s", [1e300, float("inf")])
 async def test_an_absurd_retry_after_is_cut_to_the_patience_of_the_step(world_of: NewWorld, vendor: Vendor, retry_after_s: float) -> None:
-    """A vendor cannot put an instance off for longer than its step is tried at all."""
+    """A vendor cannot put an instance off for longer than its step is tried at all (V1)."""
     vendor.plan("one", Throttled("slow_down", retry_after_s=retry_after_s))
     world = world_of(doing("one"))
     await world.start()
@@ -134,7 +134,7 @@ async def test_an_absurd_retry_after_is_cut_to_the_patience_of_the_step(world_of
 
 
 async def test_after_the_last_attempt_a_person_is_called(world_of: NewWorld, vendor: Vendor) -> None:
-    """When the attempts of a step are used up, the instance is parked with the last failure."""
+    """When the attempts of a step are used up, the instance is parked with the last failure (EX1)."""
     vendor.plan("one", *again(Unavailable("away", "not reachable"), 9))
     world = world_of(doing("one"))
     await world.start()
@@ -173,7 +173,7 @@ async def test_a_resumed_step_gets_a_fresh_patience(world_of: NewWorld, vendor: 
 
 
 async def test_an_unknown_outcome_is_asked_again_under_the_same_key(world_of: NewWorld, vendor: Vendor) -> None:
-    """A time-out after the thing was done leads to the same key, and so to one thing."""
+    """A time-out after the thing was done leads to the same key, and so to one thing (V6)."""
     vendor.plan("one", After(OutcomeUnknown("no_answer")))
     world = world_of(doing("one"))
     await world.start()
@@ -261,3 +261,23 @@ async def test_words_that_no_store_can_hold_are_kept_as_well_as_can_be(world_of:
     await world.start()
     line = (await world.journal())[-1]
     assert (line.kind, line.detail) == ("parked", "broken: a\ufffdb?c")
+
+
+@pytest.mark.parametrize("code", ["circuit_open", "budget_spent"])
+async def test_what_was_not_sent_is_no_attempt(world_of: NewWorld, vendor: Vendor, code: str) -> None:
+    """A connection that rests, or whose budget is spent, uses up the time of a step and none of its attempts (V20, EX1)."""
+    vendor.plan("one", *again(Unavailable(code, retry_after_s=60), 20))
+    world = world_of(doing("one"))
+    await world.start()
+    assert ((await world.row()).attempts, (await world.row()).first_failed_at) == (0, world.clock.now())
+    for _ in range(20):
+        await world.later(61)
+    assert (await world.row()).status == "done"
+
+
+async def test_waiting_for_a_circuit_has_an_end(world_of: NewWorld, vendor: Vendor) -> None:
+    """A connection that rests for longer than a step may be tried at all is put before a person (ID6)."""
+    vendor.plan("one", *again(Unavailable("circuit_open", retry_after_s=3600), 10))
+    world = world_of(doing("one"))
+    await world.start()
+    assert (await world.rest()).status == "parked"

@@ -27,7 +27,7 @@ class Gate:
 
 
 async def test_the_slower_worker_writes_nothing(world_of: NewWorld, vendor: Vendor) -> None:
-    """A worker that was taken over in the middle of a call stops quietly: its answer is not journalled, its message is done with."""
+    """A worker that was taken over in the middle of a call stops quietly: its answer is not journalled, its message is done with (P11)."""
     gate = Gate("two")
     vendor.meanwhile = gate
     world = world_of(doing("one"), doing("two"), doing("three"))
@@ -46,7 +46,7 @@ async def test_the_slower_worker_writes_nothing(world_of: NewWorld, vendor: Vend
 
 
 async def test_the_store_refuses_what_the_slower_worker_would_save(world_of: NewWorld, vendor: Vendor) -> None:
-    """It is the store that refuses it, not the worker's good will."""
+    """It is the store that refuses it, not the worker's good will (P11)."""
     world = world_of(nod("sign"))
     await world.start()
     stale = await world.row()

@@ -16,7 +16,7 @@ from tests.runtime.process.world import TENANT
 
 
 async def test_the_start_message_again_starts_nothing(world_of: NewWorld, vendor: Vendor) -> None:
-    """The same message delivered twice is one instance, asked once."""
+    """The same message delivered twice is one instance, asked once (Q8)."""
     world = world_of(doing("one"))
     letter = world.letter(Begin(job="J-1"))
     for _ in range(3):
@@ -49,7 +49,7 @@ async def test_a_start_message_that_comes_again_goes_on_with_what_was_left(world
 
 
 async def test_an_instance_in_work_lets_a_second_message_come_again(world_of: NewWorld, vendor: Vendor) -> None:
-    """While one task works on an instance, another message for it is handed back; when it comes again, it counts."""
+    """While one task works on an instance, another message for it is handed back; when it comes again, it counts (M8)."""
     world = world_of(doing("one"), nod("sign"))
     reached, gate = asyncio.Event(), asyncio.Event()
 
@@ -89,7 +89,7 @@ async def test_an_event_that_comes_while_the_wait_is_told_is_not_lost(world_of: 
 
 
 async def test_an_event_delivered_twice_counts_once(world_of: NewWorld) -> None:
-    """The same event again is recognised, also where the instance waits for the same key anew."""
+    """The same event again is recognised, also where the instance waits for the same key anew (Q8)."""
     world = world_of(nod("sign"), nod("second"), nod("third"))
     await world.start()
     letter = world.letter(Nodded(job="J-1", about="sign"))
@@ -112,7 +112,7 @@ async def test_an_event_delivered_twice_does_not_serve_two_waits_of_one_key(worl
 
 
 async def test_an_early_event_is_refused_until_somebody_waits(world_of: NewWorld, vendor: Vendor) -> None:
-    """An event for which nobody waits yet is given back to the bus; when it comes again later, it is learned."""
+    """An event for which nobody waits yet is given back to the bus; when it comes again later, it is learned (Q9)."""
     vendor.plan("one", Unavailable("away"))
     world = world_of(doing("one"), nod("sign"))
     await world.start()

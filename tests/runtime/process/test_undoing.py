@@ -16,7 +16,7 @@ REFUSED = Rejected("no", "not sold in EUR")
 
 
 async def test_undoing_goes_in_reverse_order(world_of: NewWorld, vendor: Vendor) -> None:
-    """The last step is taken back first; steps without an undo stay."""
+    """The last step is taken back first; steps without an undo stay (M9, I8)."""
     vendor.plan("four", REFUSED)
     world = world_of(doing("one"), doing("two", undo=False), doing("three"), doing("four"))
     await world.start()
@@ -25,7 +25,7 @@ async def test_undoing_goes_in_reverse_order(world_of: NewWorld, vendor: Vendor)
 
 
 async def test_what_was_saved_then_is_taken_back(world_of: NewWorld, vendor: Vendor) -> None:
-    """A step is undone with the values of the time when it was done, whatever the memory has become since."""
+    """A step is undone with the values of the time when it was done, whatever the memory has become since (I8)."""
 
     def forget(m: Memory, reply: Done) -> Memory:
         return msgspec.structs.replace(keep(m, reply), refs={"one": "something else"})
@@ -83,7 +83,7 @@ async def test_the_reason_survives_trouble_with_undoing(world_of: NewWorld, vend
 
 
 async def test_an_undo_that_is_refused_is_put_before_a_person(world_of: NewWorld, vendor: Vendor) -> None:
-    """A vendor that will not take a step back parks the instance; the story says so, and nothing further is undone."""
+    """A vendor that will not take a step back parks the instance; the story says so, and nothing further is undone (M10)."""
     vendor.plan("three", REFUSED)
     vendor.plan("two/undo", Rejected("closed", "the period is closed"))
     world = world_of(doing("one"), doing("two"), doing("three"))

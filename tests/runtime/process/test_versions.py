@@ -15,7 +15,7 @@ NEW: tuple[Step, ...] = (doing("new"), nod("sign"), doing("newer"))
 
 
 async def test_an_instance_finishes_on_its_own_version(world_of: NewWorld, vendor: Vendor) -> None:
-    """When a new version is deployed, running instances keep the old table, new ones take the new."""
+    """When a new version is deployed, running instances keep the old table, new ones take the new (P15)."""
     world = world_of(*OLD)
     await world.start("J-1")
     world.new_worker(table(*OLD), table(*NEW, version=2))

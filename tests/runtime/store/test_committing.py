@@ -53,7 +53,10 @@ async def sql(url: str, statement: str) -> list[Any]:
 
 @pytest.mark.parametrize("how", ["before", "after"])
 async def test_a_commit_that_was_cut_off_is_found_out(far: SqlStore, road: Road, how: Cut) -> None:
-    """When the connection breaks at COMMIT, before or after the server had it, the caller gets a clean yes and the unit is there once."""
+    """When the connection breaks at COMMIT, before or after the server had it, the caller gets a clean yes and the unit is there once.
+
+    Shown here (D2).
+    """
     road.cut(b"COMMIT", how)
     await far.commit([StartInstance(instance()), Seen("worker", "m-1")])
     assert road.cuts == 1
@@ -83,7 +86,7 @@ async def test_a_connection_lost_in_mid_transaction_is_replaced(far: SqlStore, r
 
 
 async def test_a_reader_that_lost_its_connection_asks_again(far: SqlStore, migrated_database: str) -> None:
-    """Reads go on when the server has ended their connections."""
+    """Reads go on when the server has ended their connections (D1)."""
     await far.commit([SetCursor("poll", "7")])
     assert await asyncio.gather(*(far.cursor("poll") for _ in range(5))) == ["7"] * 5
     await sql(
@@ -111,7 +114,7 @@ async def test_an_outcome_that_cannot_be_found_out_is_called_unknown(far: SqlSto
 
 
 async def test_a_deadlock_is_tried_again(opened: OpenStore, store_url: str) -> None:
-    """A transaction that the server ends in favour of another one is carried out after it."""
+    """A transaction that the server ends in favour of another one is carried out after it (D6)."""
     store = await opened()
     await store.commit([StartInstance(instance("a", fence=1)), StartInstance(instance("b", fence=1))])
     tries: list[int] = []
@@ -167,7 +170,7 @@ async def test_nothing_is_left_open_by_callers_who_go_away(opened: OpenStore, st
 
 
 async def test_each_connection_has_its_limits(opened: OpenStore) -> None:
-    """No statement, no lock and no forgotten transaction is waited for without a limit."""
+    """No statement, no lock and no forgotten transaction is waited for without a limit (D8)."""
     store = await opened()
 
     def limits(connection: Connection) -> list[Any]:
@@ -179,7 +182,7 @@ async def test_each_connection_has_its_limits(opened: OpenStore) -> None:
 
 
 async def test_a_store_outlives_its_server() -> None:
-    """While the server is down units get `Unavailable`; when it is up again everything goes on, with nothing lost."""
+    """While the server is down units get `Unavailable`; when it is up again everything goes on, with nothing lost (D1)."""
     server = postgres_service.start()
     try:
         await migrate(server.url)

@@ -44,14 +44,14 @@ def test_other_addresses_are_refused(wrong: str) -> None:
 
 
 async def test_two_workers_on_one_file_take_turns(opened: OpenStore) -> None:
-    """Two stores that write to one file of SQLite at the same time both get everything written."""
+    """Two stores that write to one file of SQLite at the same time both get everything written (D9)."""
     workers = [await opened(), await opened()]
     await asyncio.gather(*(worker.commit([Seen(str(w), str(n))]) for n in range(100) for w, worker in enumerate(workers)))
     assert all([await workers[0].seen(str(w), str(n)) for n in range(100) for w in (0, 1)])
 
 
 async def test_a_file_that_stays_locked_is_busy(opened: OpenStore, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When somebody else holds the file for too long a unit gets `Unavailable`, and is written by none; later units get through."""
+    """When somebody else holds the file for too long a unit gets `Unavailable`, and is written by none; later units get through (D7)."""
     settings = [line.replace("busy_timeout=5000", "busy_timeout=1") for line in database.SQLITE_SETTINGS]
     monkeypatch.setattr(database, "SQLITE_SETTINGS", settings)
     monkeypatch.setattr(committing, "WAITS_S", (0.0, 0.001))
@@ -68,7 +68,7 @@ async def test_a_file_that_stays_locked_is_busy(opened: OpenStore, store_url: st
 
 
 async def test_a_full_disk_refuses_and_recovers(opened: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the file cannot grow a unit gets `Unavailable` and leaves no trace; small units go on."""
+    """When the file cannot grow a unit gets `Unavailable` and leaves no trace; small units go on (D4)."""
     monkeypatch.setattr(database, "SQLITE_SETTINGS", [*database.SQLITE_SETTINGS, "PRAGMA max_page_count=120"])
     monkeypatch.setattr(committing, "WAITS_S", (0.0,))
     store = await opened()

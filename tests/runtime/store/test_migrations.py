@@ -112,7 +112,7 @@ async def test_two_migrations_at_the_same_time(fresh: str) -> None:
 
 
 async def test_a_migration_that_breaks_off_has_changed_nothing(fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A migration that fails after its last statement leaves the database as it was, and can be run again."""
+    """A migration that fails after its last statement leaves the database as it was, and can be run again (D12)."""
     carry_out = migrations._upgrade
 
     def break_off(connection: Connection) -> None:

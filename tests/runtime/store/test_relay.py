@@ -169,7 +169,7 @@ async def test_what_is_under_way_is_not_swept(relay: Relay, store: SqlStore, bus
 
 
 async def test_what_a_crash_left_behind_is_published(opened: OpenStore, bus: ScriptedBus, clock: SetClock) -> None:
-    """Messages that a process committed and did not live to publish are published by the next one."""
+    """Messages that a process committed and did not live to publish are published by the next one (P4)."""
     dead = await opened()
     await committed(dead, "a", "b")
     await dead.stop()
@@ -193,7 +193,7 @@ async def test_a_sweep_stops_where_the_bus_is_away(relay: Relay, store: SqlStore
 async def test_what_nobody_receives_stands_in_nobodys_way(
     relay: Relay, store: SqlStore, bus: ScriptedBus, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More unroutable messages than one sweep reads do not keep the ones behind them from being published."""
+    """More unroutable messages than one sweep reads do not keep the ones behind them from being published (Q4)."""
     monkeypatch.setattr(relay_module, "SWEEP_MAX", 5)
     await committed(store, *(f"lost-{n:02}" for n in range(12)))
     clock.move(1)
@@ -246,7 +246,7 @@ class HungOnce(ScriptedBus):
 
 
 async def test_the_loop_outlives_a_cancellation_that_is_not_its_own(store: SqlStore, clock: SetClock) -> None:
-    """A cancellation that comes out of the bus does not end the loop: what is committed afterwards is still swept."""
+    """A cancellation that comes out of the bus does not end the loop: what is committed afterwards is still swept (Q2)."""
     bus = HungOnce()
     relay = Relay(store, bus, clock)
     bus.fails = {"*": AWAY}
@@ -305,7 +305,7 @@ async def test_the_loop_marks_before_it_ends(relay: Relay, store: SqlStore) -> N
 
 
 async def test_marks_that_wait_are_written_at_the_end(relay: Relay, store: SqlStore) -> None:
-    """`stop` writes the marks that are due."""
+    """`stop` writes the marks that are due (P3)."""
     await relay.publish_now(await committed(store, "a"))
     await relay.stop()
     assert await unsent(store) == []

@@ -148,7 +148,7 @@ async def test_a_malformed_list_makes_nothing(bench: Bench, simulation: Simulati
     ],
 )
 async def test_a_dropped_field_is_noticed(bench: Bench, simulation: Simulation, project: Projects, collection: str, field: str) -> None:
-    """What Kantata did not keep is seen on its answer, with the payload kept; nothing more is made."""
+    """What Kantata did not keep is seen on its answer, with the payload kept; nothing more is made (V17)."""
     fault(simulation, "drop_field", on=collection, field=field)
     with pytest.raises(Broken) as caught:
         await bench.ask(OpenProject(project=project()), KEY)
@@ -261,7 +261,7 @@ async def test_two_projects_of_one_order_are_for_a_person(bench: Bench, project:
 async def test_many_tasks_are_read_to_the_last_page(
     bench: Bench, simulation: Simulation, project: Projects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project of more tasks than fit on a page is known as complete, and its last line is not made twice."""
+    """A project of more tasks than fit on a page is known as complete, and its last line is not made twice (V18)."""
     monkeypatch.setattr(client, "PER_PAGE", 2)
     command = OpenProject(project=project(5))
     reply = await bench.ask(command, KEY)

@@ -60,7 +60,7 @@ async def test_an_entity_sees_its_own_invoices(account: Account) -> None:
 
 
 async def test_partial_billing_adds_up_to_the_order(account: Account) -> None:
-    """Thirds of an amount that thirds do not divide: the last invoice takes the rounding with it."""
+    """Thirds of an amount that thirds do not divide: the last invoice takes the rounding with it (M3)."""
     await account.ask(order())
     for percent in ("33.33", "33.33", "40"):
         await account.do("post_invoice", order_id="ORD-1001", amount_percent=percent)
@@ -116,7 +116,7 @@ async def test_an_invoice_that_becomes_visible_late_is_not_lost(account: Account
 
 
 async def test_a_small_limit_loses_nothing_within_one_second(account: Account) -> None:
-    """Five invoices of the same second, at most two new ones in a call: the cursor stands still, the overlap gives the rest."""
+    """Five invoices of the same second, at most two new ones in a call: the cursor stands still, the overlap gives the rest (V18)."""
     for number in range(5):
         await invoiced(account, f"ORD-{number}")
     first = await account.ask(FindPostedInvoices(limit=2))

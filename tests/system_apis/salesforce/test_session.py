@@ -137,7 +137,7 @@ async def test_a_wrong_secret_is_a_matter_for_a_person(bench: Bench) -> None:
 
 
 async def test_a_session_that_is_over_is_renewed_once(bench: Bench, simulation: Simulation, clock: SetClock, do: Do) -> None:
-    """After 401 INVALID_SESSION_ID the request is sent again with a new token, reads and writes alike."""
+    """After 401 INVALID_SESSION_ID the request is sent again with a new token, reads and writes alike (V14)."""
     await bench.ask(ACME)
     await do("expire_sessions")
     assert (await bench.ask(ACME)).customer.id == "C-ACME"
@@ -147,7 +147,7 @@ async def test_a_session_that_is_over_is_renewed_once(bench: Bench, simulation: 
 
 
 async def test_many_requests_renew_a_session_together(bench: Bench, simulation: Simulation, do: Do) -> None:
-    """Twenty requests at once log in once, and when their session is over they renew it once."""
+    """Twenty requests at once log in once, and when their session is over they renew it once (V14)."""
     asked = [bench.ask(FindCustomer(customer_id="C-ACME")) for _ in range(20)]
     await asyncio.gather(*asked)
     assert sessions(simulation) == 1

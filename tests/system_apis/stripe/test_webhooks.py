@@ -34,14 +34,14 @@ def test_a_known_signature_is_what_openssl_computes() -> None:
 
 
 def test_what_stripe_has_signed_is_accepted() -> None:
-    """The right secret over the raw bytes passes, whatever the bytes are."""
+    """The right secret over the raw bytes passes, whatever the bytes are (W5)."""
     verify(SETTINGS, header(), BODY, NOW)
     verify(SETTINGS, header(b"\xff\xfe\x00"), b"\xff\xfe\x00", NOW)
     verify(SETTINGS, header(b""), b"", NOW)
 
 
 def test_one_of_several_signatures_and_secrets_is_enough() -> None:
-    """While either side rolls its secret, old and new are both good."""
+    """While either side rolls its secret, old and new are both good (W9)."""
     good = signature(SECRET, T, BODY)
     verify(SETTINGS, {"stripe-signature": f"t={T},v1={'0' * 64},v1={good},v0=abc"}, BODY, NOW)
     rolling = msgspec.structs.replace(SETTINGS, webhook_secrets=("whsec_new", SECRET))
@@ -50,7 +50,7 @@ def test_one_of_several_signatures_and_secrets_is_enough() -> None:
 
 
 def test_a_changed_body_or_another_secret_is_refused() -> None:
-    """One byte more, or the signature of someone else, and it is not from Stripe."""
+    """One byte more, or the signature of someone else, and it is not from Stripe (W2)."""
     assert refused(header(), BODY + b" ") == "signature_invalid"
     assert refused(header(secret="whsec_other")) == "signature_invalid"
     assert refused({"stripe-signature": f"t={T},v0={signature(SECRET, T, BODY)}"}) == "signature_invalid"
@@ -64,7 +64,7 @@ def test_an_account_without_a_secret_accepts_nothing() -> None:
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(300, True), (-300, True), (301, False), (-301, False)])
 def test_five_minutes_either_way_are_fresh(seconds: int, fresh: bool) -> None:
-    """A replay of yesterday's webhook is refused, and so is one from the future."""
+    """A replay of yesterday's webhook is refused, and so is one from the future (W3)."""
     if fresh:
         verify(SETTINGS, header(at=T + seconds), BODY, NOW)
     else:
@@ -79,7 +79,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("value", MALFORMED)
 def test_a_malformed_header_is_refused_and_nothing_else(value: str) -> None:
-    """Whatever stands in the header, the only exception is the refusal."""
+    """Whatever stands in the header, the only exception is the refusal (W2)."""
     assert refused({"stripe-signature": value}) == "signature_invalid"
 
 
