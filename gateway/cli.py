@@ -14,7 +14,7 @@ from gateway import inspecting, running
 from gateway.audit_commands import audit_app
 from gateway.compose import LAYERS, Layer
 from gateway.context import Where
-from gateway.replay_command import replay
+from gateway.replay_command import replay, republish_command
 from gateway.simulated import BASE_PORT
 from system_apis.bank_files.printing import main_statement
 
@@ -23,6 +23,7 @@ process_app = typer.Typer(no_args_is_help=True, help="The tables of the processe
 app.add_typer(process_app, name="process")
 app.add_typer(audit_app, name="audit")
 app.command()(replay)
+app.command("republish")(republish_command)
 
 SettingsPath = Annotated[
     Path | None, typer.Option("--settings", "-s", help="Settings file (TOML). Default: embedded defaults.", envvar="Q2C_SETTINGS")

@@ -15,7 +15,7 @@ import process_apis.app as processing
 import process_apis.worker as process_worker
 import system_apis.app as systems
 import system_apis.worker as system_worker
-from canonical.failures import Misconfigured
+from canonical.failures import Misconfigured, Unavailable
 from gateway.application import application
 from gateway.audit_heads import keep_heads
 from gateway.ports import BoundAsker
@@ -46,6 +46,7 @@ log = structlog.get_logger("q2c.gateway")
 Layer = Literal["system", "process", "experience"]
 LAYERS: tuple[Layer, ...] = ("system", "process", "experience")
 STOP_WITHIN_S = 10.0
+STORE_WAIT_S, STORE_WAIT_S_MAX = 0.5, 10.0
 
 
 def connections_of(settings: Settings, connectors: Iterable[Connector] = CONNECTORS) -> list[Connection]:
@@ -123,7 +124,7 @@ class Gateway:
         """Connect store and bus, and begin to work where this process is (also) a worker."""
         traced = self.settings.telemetry
         self._tracing = telemetry.start_tracing(traced.otlp_url, ratio=traced.sample_ratio, version=version("q2c-gateway"))
-        await self.store.start()
+        await self._store_up()
         queues = (*process_worker.all_queues(self.tables, INQUIRIES), *system_worker.all_queues(self.desk))
         await self.bus.start(queues)
         self._keep(self.relay.run())
@@ -137,6 +138,18 @@ class Gateway:
         self._keep(self.sweeper.run())
         self._keep(keep_heads(self.store, self.settings, self.clock))
         self._keep(system_worker.poll_for_ever(self.poller, self.clock))
+
+    async def _store_up(self) -> None:
+        """Parts may be started in any order: a database that is not there yet is waited for, and told of."""
+        wait_s = STORE_WAIT_S
+        while True:
+            try:
+                await self.store.start()
+                return
+            except Unavailable as failure:
+                log.warning("store_not_there_yet", why=failure.detail, again_in_s=wait_s)
+                await self.clock.sleep(wait_s)
+                wait_s = min(wait_s * 2, STORE_WAIT_S_MAX)
 
     def _keep(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

@@ -14,7 +14,7 @@ from gateway.compose import Gateway
 from gateway.context import Where
 from gateway.settings import Settings
 from runtime.keys import new_correlation_id
-from runtime.process.replaying import Plan, Replayer, Selection
+from runtime.process.replaying import Plan, Replayer, Selection, republish
 from runtime.store.contract import IdempotencyRecord, PutIdempotency
 
 KEPT_FOR = dt.timedelta(days=365 * 10)
@@ -72,6 +72,28 @@ async def _run(settings: Settings, tenant: str, selection: Selection, by: str, *
         plan = await replayer.carry_out(tenant, selection, by=by, progress=_progress)
         await gateway.store.commit([recorded(plan, tenant, selection, by, gateway.clock.now())])
         return plan
+    finally:
+        await gateway.stop()
+
+
+def republish_command(
+    since: Annotated[str, typer.Option("--since", help="From this moment on (ISO 8601): before the broker began to lose messages.")],
+    settings: SettingsPath = None,
+    data: Data = None,
+) -> None:
+    """Put what was sent since a moment onto the bus again, for a broker that has lost its data; what was handled has no new effect."""
+    begin = moment(since, "--since")
+    if begin is None:
+        raise Rejected("nothing_selected", "say since when: --since 2026-11-30T14:00")
+    count = asyncio.run(_republished(Where(settings, data).load(), begin))
+    typer.echo(f"{count:,} messages are on the bus again.")
+
+
+async def _republished(settings: Settings, since: dt.datetime) -> int:
+    gateway = Gateway(settings)
+    await gateway.start(works=False)
+    try:
+        return await republish(gateway.store, gateway.bus, since, _progress)
     finally:
         await gateway.stop()
 

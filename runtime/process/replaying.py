@@ -170,6 +170,20 @@ class Replayer:
             after = (page[-1].created_at, page[-1].process, page[-1].key)
 
 
+async def republish(store: Store, bus: Bus, since: dt.datetime, progress: Callable[[int], None] = lambda _: None) -> int:
+    """Put every message of the outbox since a moment onto the bus again, under its own id: for a broker that has lost its data.
+
+    What was handled already is known to the inboxes and journals and has no effect. Returns how many there were.
+    """
+    count, after = 0, ""
+    while page := await store.outbox_since(since, after=after, limit=PAGE):
+        for row in page:
+            await bus.publish(row.address, row.letter)
+        count, after = count + len(page), page[-1].letter.id
+        progress(count)
+    return count
+
+
 def _added(plan: Plan, one: Planned) -> Plan:
     shown = plan.instances
     if len(shown) < SHOWN_MAX or one.creates:

@@ -148,6 +148,10 @@ class Store(Protocol):
         """Those that began in a span of time, oldest first; ``after`` is the place of the last one that was read."""
         ...
 
+    async def outbox_since(self, since: dt.datetime, *, after: str = "", limit: int = 500) -> tuple[OutboxRow, ...]:
+        """What was handed in for sending from a moment on, by message id, after one of them."""
+        ...
+
     async def outbox_row(self, message_id: str) -> OutboxRow | None:
         """A message that was once sent, or waits to be; None where it is not kept."""
         ...

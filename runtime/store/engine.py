@@ -99,6 +99,9 @@ class SqlStore:
         place = (micros(after[0]), after[1], after[2])
         return await self._read(reading.instances_between, tenant, *span, process, place, limit)
 
+    async def outbox_since(self, since: dt.datetime, *, after: str = "", limit: int = 500) -> tuple[c.OutboxRow, ...]:
+        return await self._read(reading.outbox_since, micros(since), after, limit)
+
     async def outbox_row(self, message_id: str) -> c.OutboxRow | None:
         return await self._read(reading.outbox_row, message_id)
 

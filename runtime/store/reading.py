@@ -114,6 +114,13 @@ def instances_between(
     return tuple(map(INSTANCE.from_row, connection.execute(query.order_by(i.created_at, i.process, i.key).limit(limit))))
 
 
+def outbox_since(connection: Connection, since: int, after: str, limit: int) -> tuple[OutboxRow, ...]:
+    """What was sent from a moment on (microseconds since 1970), in the order of the message ids, after one of them."""
+    o = t.OUTBOX.c
+    query = select(o.queue, o.data).where(o.message_id > after, o.created_at >= since).order_by(o.message_id).limit(limit)
+    return tuple(OutboxRow(address=Address(queue), letter=_letter(data)) for queue, data in connection.execute(query))
+
+
 def outbox_row(connection: Connection, message_id: str) -> OutboxRow | None:
     """A message that was once sent; None where it is not kept."""
     o = t.OUTBOX.c

@@ -1,5 +1,6 @@
 """Turns of the sweep over a real store: what is due is called once, and again only after a while or when it has moved on."""
 
+import msgspec
 import pytest
 
 from canonical.failures import Broken, Unavailable
@@ -8,7 +9,7 @@ from runtime.clock import SetClock
 from runtime.store.engine import SqlStore
 from tests.runtime.conftest import clock, migrated, store
 from tests.runtime.process.tables import doing, nod, table
-from tests.runtime.process.vendor import Vendor, again
+from tests.runtime.process.vendor import Begin, Vendor, again
 from tests.runtime.process.world import World
 
 __all__ = ["clock", "migrated", "store"]
@@ -89,3 +90,26 @@ async def test_what_waits_for_a_person_is_left_alone(world: World, vendor: Vendo
     assert (await world.rest()).status == "parked"
     world.clock.move(86400)
     assert await sweeper(world).turn() == 0
+
+
+async def test_a_clock_that_jumps_wakes_nobody_early_and_nobody_twice(world: World) -> None:
+    """An hour back nothing is due; a day forward it is called once, as if the clock had never jumped (D10)."""
+    sweep = sweeper(world)
+    world.clock.move(-3600)
+    assert await sweep.turn() == 0
+    world.clock.move(3600 + 86400)
+    assert await sweep.turn() == 1
+    assert await sweep.turn() == 0
+
+
+async def test_money_that_moves_goes_on_first(store: SqlStore, clock: SetClock, vendor: Vendor) -> None:
+    """Of instances that come due together those of the lower rank are called first, whatever began before (W10)."""
+    vendor.plan("one", *again(Unavailable("away"), 2))
+    slow, quick = table(doing("one")), msgspec.structs.replace(table(doing("one")), name="cash", rank=1)
+    made = World(store, clock, vendor, slow, quick)
+    await made.start()
+    await made.worker.handle(made.letter(Begin(job="J-1")), "cash")
+    made.posted.clear()
+    clock.move(10)
+    assert await sweeper(made).turn() == 2
+    assert [send.address.queue for send in made.posted] == ["process.cash", "process.jobs"]

@@ -68,7 +68,7 @@ async def test_opening_twice_is_one_project(bench: Bench, simulation: Simulation
 async def test_an_unknown_outcome_is_gone_on_with(
     bench: Bench, simulation: Simulation, project: Projects, kind: FaultKind, on: str
 ) -> None:
-    """Whichever write was done without a readable answer: `find` sees that it is incomplete, the second run makes only what is missing."""
+    """Whichever write was done without a readable answer: `find` sees what is missing, and only that is made (V12)."""
     command = OpenProject(project=project())
     fault(simulation, kind, on=on)
     with pytest.raises(OutcomeUnknown):
