@@ -145,11 +145,12 @@ class Gateway:
         while True:
             try:
                 await self.store.start()
-                return
             except Unavailable as failure:
                 log.warning("store_not_there_yet", why=failure.detail, again_in_s=wait_s)
                 await self.clock.sleep(wait_s)
                 wait_s = min(wait_s * 2, STORE_WAIT_S_MAX)
+            else:
+                return
 
     def _keep(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

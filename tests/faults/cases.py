@@ -8,6 +8,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ def tests() -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(REPOSITORY / 'tests').with_suffix('')}::{node.name}", ast.get_docstring(node) or ""
 
 
+@cache
 def shown() -> dict[str, list[str]]:
     """Which tests show a case."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -48,6 +50,7 @@ def shown() -> dict[str, list[str]]:
     return found
 
 
+@cache
 def explained() -> dict[str, str]:
     """Why a case has no test, by the decisions."""
     found: dict[str, str] = {}
