@@ -112,10 +112,11 @@ class EffectsLedger:
         return self._confirmed(attempt, tried, reply)
 
     async def _found(self, attempt: Attempt, known: Effect) -> Event | None:
-        """What the vendor has of it. A yes counts at any time, a no only when the vendor has had its time to settle."""
+        """What the vendor has of it. A yes counts at any time, a no only when the vendor has had its time to settle before it was asked."""
+        asked_at = self._clock.now()
         found = await attempt.find() if attempt.find is not None else None
         settled_at = (known.sent_at or known.updated_at) + attempt.settles_in
-        rest_s = (settled_at - self._clock.now()).total_seconds()
+        rest_s = (settled_at - asked_at).total_seconds()
         if found is None and known.state in {"sent", "uncertain"} and rest_s > 0:
             raise OutcomeUnknown("settling", f"{attempt.connection} may still be at it; looking in {rest_s:.0f} s", retry_after_s=rest_s)
         return found

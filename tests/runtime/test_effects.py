@@ -347,3 +347,20 @@ async def test_a_settled_effect_stays(keyed: Desk) -> None:
     with pytest.raises(Fenced):
         await keyed.store.commit([PutEffect(late)])
     assert (await keyed.effect()).state == "confirmed"
+
+
+async def test_a_no_that_was_asked_for_too_early_does_not_count_for_coming_late(bare: Desk, clock: SetClock) -> None:
+    """A vendor that hangs answers an early question after its settle time: what counts is when it was asked (V8)."""
+    bare.next.append(OutcomeUnknown("no_answer"))
+    with pytest.raises(OutcomeUnknown):
+        await bare.write()
+    look = bare._find
+
+    async def slow() -> Event | None:
+        clock.move(SETTLES_IN.total_seconds() + 1)
+        return await look()
+
+    bare._find = slow  # type: ignore[method-assign]
+    with pytest.raises(OutcomeUnknown, match="settling"):
+        await bare.write()
+    assert bare.trace == ["send", "find"]

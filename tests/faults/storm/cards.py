@@ -20,7 +20,8 @@ from system_apis.connector import Call, Connector, Limit, Once, Operation
 
 DEADLINE_S = 2.0
 
-SETTLES_IN = dt.timedelta(seconds=2.5)  # longer than deadline and lag: only then is a no of the vendor's a no
+# Longer than the vendor can be at a request: frozen for three seconds with it in hand, and not seen by look-ups for another half.
+SETTLES_IN = dt.timedelta(seconds=6)
 LIMIT = Limit(in_flight_max=64, per_minute_max=1_000_000)
 
 
