@@ -43,10 +43,15 @@ class Contestant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CELERY = ("-m", "celery", "--app", "tests.bench.celery_app", "worker", "--loglevel", "ERROR", "--without-gossip", "--without-mingle")
+# Both print when an order was put in, by the clock that all processes of a machine share; a third word paces them.
 LOAD_CELERY = """
-import sys
+import sys, time
 from tests.bench.celery_app import start
-for n in range(int(sys.argv[1]), int(sys.argv[2])):
+first, stop, per_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+began = time.monotonic()
+for n in range(first, stop):
+    time.sleep(max(0.0, began + (n - first) / per_s - time.monotonic()) if per_s else 0.0)
+    print(f"O-{n}", time.monotonic(), flush=True)
     start(f"O-{n}", "12.00")
 """
 LOAD_DBOS = """
@@ -56,9 +61,10 @@ from tests.bench import dbos_app
 DBOS(config=dbos_app.config("load"))
 DBOS.listen_queues(["nothing"])
 DBOS.launch()
-asyncio.run(dbos_app.load(int(sys.argv[1]), int(sys.argv[2]) - int(sys.argv[1])))
+asyncio.run(dbos_app.load(int(sys.argv[1]), int(sys.argv[2]) - int(sys.argv[1]), float(sys.argv[3])))
 DBOS.destroy()
 """
+DBOS_TOOK = "SELECT updated_at - created_at AS took FROM dbos.workflow_status WHERE status = 'SUCCESS' AND created_at >= $1"
 OURS = ("-m", "tests.bench.ours")
 CHAIN, TASK = ("--pool", "prefork", "--concurrency", "2"), ("--pool", "threads", "--concurrency", "16")
 
@@ -185,18 +191,21 @@ class Bout:
             order = order["order"] if "order" in order else order["body"]["order_id"]
         self.done.setdefault(order, time.monotonic())
 
-    async def put(self, numbers: range) -> None:
-        """Put orders in, by the contestant's own means."""
+    async def put(self, numbers: range, per_s: float = 0.0) -> dict[str, float]:
+        """Put orders in, by the contestant's own means; when each was put in, where its program tells."""
         if self.contestant.load:
-            command = [self.contestant.python, "-c", self.contestant.load, str(numbers.start), str(numbers.stop)]
-            process = await asyncio.create_subprocess_exec(*command, env=self._environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
-            if await process.wait():
+            command = [self.contestant.python, "-c", self.contestant.load, str(numbers.start), str(numbers.stop), str(per_s)]
+            process = await asyncio.create_subprocess_exec(*command, env=self._environment, cwd=REPOSITORY, stdout=subprocess.PIPE)
+            said, _ = await process.communicate()
+            if process.returncode:
                 raise RuntimeError(f"{self.contestant.name}: orders could not be put in")
-            return
+            words = [line.split() for line in said.decode().splitlines() if line.startswith("O-")]
+            return {order: float(at) for order, at in words}
         queue = "process.bench_booking" if self.contestant.name.startswith("q2c") else "bench.bare"
         for start in range(numbers.start, numbers.stop, 100):
             part = range(start, min(start + 100, numbers.stop))
             await asyncio.gather(*(self._channel.default_exchange.publish(self._message(n), routing_key=queue) for n in part))
+        return {}
 
     def _message(self, number: int) -> aio_pika.Message:
         if self.contestant.name.startswith("bare"):
@@ -272,17 +281,37 @@ class Bout:
         )
 
     async def latencies(self, per_s: float, seconds: float) -> tuple[float, float]:
-        """p50 and p99 from putting in to done, in milliseconds, at a steady rate; for contestants whose orders are put in one by one."""
+        """p50 and p99 from putting in to done, in milliseconds, at a steady rate. Raises `TimeoutError` where orders do not end."""
+        numbers = range(500_000, 500_000 + max(10, int(per_s * seconds)))
+        if not self.contestant.done_by_queue:
+            return await self._latencies_in_database(numbers, per_s)
         sent: dict[str, float] = {}
-        first, began = 500_000, time.monotonic()
-        for number in range(first, first + int(per_s * seconds)):
-            await asyncio.sleep(max(0.0, began + (number - first) / per_s - time.monotonic()))
-            sent[f"O-{number}"] = time.monotonic()
-            await self.put(range(number, number + 1))
+        if self.contestant.load:
+            sent = await self.put(numbers, per_s)
+        else:
+            began = time.monotonic()
+            for number in numbers:
+                await asyncio.sleep(max(0.0, began + (number - numbers.start) / per_s - time.monotonic()))
+                sent[f"O-{number}"] = time.monotonic()
+                await self.put(range(number, number + 1))
         async with asyncio.timeout(60):
             while not sent.keys() <= self.done.keys():  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.05)
         took = [(self.done[order] - at) * 1000 for order, at in sent.items()]
+        return round(percentile(took, 0.5), 1), round(percentile(took, 0.99), 1)
+
+    async def _latencies_in_database(self, numbers: range, per_s: float) -> tuple[float, float]:
+        """By the times that DBOS itself has written down."""
+        since, before = int(time.time() * 1000), await self.ended()
+        await self.put(numbers, per_s)
+        async with asyncio.timeout(120):
+            while await self.ended() - before < len(numbers):  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.5)
+        connection = await asyncpg.connect(self.place.database)
+        try:
+            took = [float(row["took"]) for row in await connection.fetch(DBOS_TOOK, since)]
+        finally:
+            await connection.close()
         return round(percentile(took, 0.5), 1), round(percentile(took, 0.99), 1)
 
     async def close(self) -> None:

@@ -63,8 +63,14 @@ def finished() -> int:
         return int(row[0]) if row else 0
 
 
-async def load(first: int, count: int) -> None:
-    """Put orders in."""
+async def load(first: int, count: int, per_s: float) -> None:
+    """Put orders in, at a rate where one is given."""
+    if per_s:
+        began = time.monotonic()
+        for n in range(first, first + count):
+            await asyncio.sleep(max(0.0, began + (n - first) / per_s - time.monotonic()))
+            await DBOS.enqueue_workflow_async(QUEUE, booking, f"O-{n}", "12.00")
+        return
     for start in range(first, first + count, 50):
         numbers = range(start, min(start + 50, first + count))
         await asyncio.gather(*(DBOS.enqueue_workflow_async(QUEUE, booking, f"O-{n}", "12.00") for n in numbers))

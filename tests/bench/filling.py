@@ -36,6 +36,12 @@ STATEMENTS = (
     SELECT 'process.bench_booking', md5('in' || n), 1 FROM generate_series($1::bigint, $2::bigint) n WHERE $3::bytea IS NOT NULL
     """,
     """
+    INSERT INTO audit (tenant, seq, at, actor, subject, correlation_id, changes, hash)
+    SELECT 'default', 1000000 + (n - 1) * 6 + s, 1700000000000000, '', 'bench_booking/OLD-' || n, 'q2c-old-' || n,
+        convert_from($3, 'UTF8'), repeat('0', 64)
+    FROM generate_series($1::bigint, $2::bigint) n, generate_series(1, 6) s
+    """,
+    """
     INSERT INTO outbox (message_id, queue, data, created_at, place, sent_at)
     SELECT md5('out' || n), '', $3, 1, 0, 2 FROM generate_series($1::bigint, $2::bigint) n
     """,
@@ -43,7 +49,7 @@ STATEMENTS = (
 
 
 async def fill(url: str, count: int, tell: Callable[[str], None]) -> None:
-    """Add so many finished transactions, each with nine journal lines, five effects, a message in and a message out."""
+    """Add so many finished transactions, each with nine journal lines, five effects, six audit rows, a message in and one out."""
     connection = await asyncpg.connect(url, command_timeout=600)
     try:
         await connection.execute("SET synchronous_commit = off")
@@ -52,6 +58,10 @@ async def fill(url: str, count: int, tell: Callable[[str], None]) -> None:
                 document = LETTER if "outbox" in statement else MEMORY
                 await connection.execute(statement, start + 1, min(start + BATCH, count), document)
             tell(f"  {min(start + BATCH, count):,} finished transactions")
+        if count:  # the next row follows the last one of these
+            head = "INSERT INTO audit_heads VALUES ('default', $1, repeat('0', 64)) ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq"
+            await connection.execute("DELETE FROM audit_heads")
+            await connection.execute(head, count * 6 + 10_000_000)
         await connection.execute("CHECKPOINT")
         await connection.execute("VACUUM ANALYZE")
     finally:

@@ -1,5 +1,6 @@
 """What a run costs: CPU by process group, commits, WAL syncs, memory, latencies; of the whole machine, not of one process."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def percentile(values: Sequence[float], part: float) -> float:
     if not values:
         return 0.0
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+    return ordered[max(0, math.ceil(len(ordered) * part) - 1)]
 
 
 class Counters(msgspec.Struct, frozen=True):
