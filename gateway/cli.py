@@ -14,6 +14,7 @@ from gateway import inspecting, running
 from gateway.audit_commands import audit_app
 from gateway.compose import LAYERS, Layer
 from gateway.context import Where
+from gateway.letters_commands import letters_app
 from gateway.replay_command import replay, republish_command
 from gateway.simulated import BASE_PORT
 from system_apis.bank_files.printing import main_statement
@@ -22,6 +23,7 @@ app = typer.Typer(name="q2c", no_args_is_help=True, add_completion=False, help="
 process_app = typer.Typer(no_args_is_help=True, help="The tables of the processes.")
 app.add_typer(process_app, name="process")
 app.add_typer(audit_app, name="audit")
+app.add_typer(letters_app, name="dead-letters")
 app.command()(replay)
 app.command("republish")(republish_command)
 

@@ -1,6 +1,6 @@
 """What operators may do with an instance, as the routes see it."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable  # Litestar checks what it hands to routes
@@ -9,6 +9,10 @@ class Operators(Protocol):
 
     async def resume(self, tenant: str, process: str, key: str, *, by: str) -> bool:
         """Try a parked instance again."""
+        ...
+
+    async def edit(self, tenant: str, process: str, key: str, *, patch: Any, by: str, reason: str) -> bool:
+        """Correct what a parked instance remembers, and try it again."""
         ...
 
     async def cancel(self, tenant: str, process: str, key: str, *, by: str, reason: str) -> bool:

@@ -142,6 +142,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reason: str = ""
 
 
+class Correction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator wants corrected in a parked instance: a JSON merge patch over what it remembers, and why."""
+
+    process: str
+    key: str
+    patch: dict[str, Any]
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+
+
 class Operations(Controller):
     """For operators: cases, resume, cancel."""
 
@@ -160,6 +169,14 @@ class Operations(Controller):
         if not await operators.resume(current().tenant, data.process, data.key, by=current().actor):
             raise Problem(409, "not_parked", f"{data.process}/{data.key} is not parked")
         return {"status": "resumed"}
+
+    @post("/instances/edit", status_code=202, opt=OPERATOR.opt)
+    async def edit(self, data: JSONBody[Correction], operators: NamedDependency[Operators]) -> dict[str, str]:
+        """Correct what a parked instance remembers and try it again; what was before and after stands in its journal."""
+        actor = current().actor
+        if not await operators.edit(current().tenant, data.process, data.key, patch=data.patch, by=actor, reason=data.reason):
+            raise Problem(409, "not_parked", f"{data.process}/{data.key} is not parked")
+        return {"status": "edited and resumed"}
 
     @post("/instances/cancel", status_code=202, opt=OPERATOR.opt)
     async def cancel(self, data: JSONBody[Operation], operators: NamedDependency[Operators]) -> dict[str, str]:

@@ -353,6 +353,17 @@ class Engine:
 
         return await self._operated((tenant, process, key), change)
 
+    async def edit(self, tenant: str, process: str, key: str, *, patch: Any, by: str, reason: str) -> bool:
+        """A person corrects what a parked instance remembers, by a JSON merge patch, and wants it tried again; False where none is parked.
+
+        Raises `Rejected` with the place where the memory would not fit its table; nothing is changed then.
+        """
+
+        async def change(run: Run) -> bool:
+            return failing.edited(run, patch, by, reason)
+
+        return await self._operated((tenant, process, key), change)
+
     async def cancel(self, tenant: str, process: str, key: str, *, by: str, reason: str) -> bool:
         """A person wants an instance undone; False where it has ended, is beyond the point of no return, or is at a step of which
         nobody knows yet whether it was done: that has to be found out first, or it would never be taken back.

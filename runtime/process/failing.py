@@ -3,8 +3,11 @@
 import datetime as dt
 from typing import Any, Protocol
 
+import msgspec
+
 from canonical.failures import Broken, Failure, FailureRecord, OutcomeUnknown, Rejected, Throttled, Unavailable
 from runtime.clock import Clock
+from runtime.process.correcting import differences, merged
 from runtime.process.declare import PATIENT, Ask, CaseDraft, Retry, Step, Wait
 from runtime.process.run import Run, recorded
 from runtime.store.contract import ENDED, Effect
@@ -92,6 +95,24 @@ def resumed(run: Run, by: str) -> bool:
     run.close_case(CaseDraft(kind="parked", title=f"{run.about().title}: tried again"), "parked", f"resumed by {by}")
     run.become("undoing" if undoing else "running", attempts=0, first_failed_at=None, due_at=None, waiting_for="", reason=reason)
     return True
+
+
+def edited(run: Run, patch: Any, by: str, reason: str) -> bool:
+    """Correct the memory of a parked instance, keep what it was before and after, and try it again: one unit. See `Engine.edit`."""
+    if run.instance.status != "parked":
+        return False
+    before = msgspec.to_builtins(run.memory)
+    after = merged(before, patch)
+    try:
+        memory = msgspec.convert(after, type(run.memory))
+    except (msgspec.ValidationError, ValueError) as error:
+        where, _, path = str(error).partition(" - at ")
+        pointer = path.strip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
+        raise Rejected("edit_does_not_fit", where, pointer=pointer) from error
+    run.memory = memory
+    changes = {path: (was, now) for path, was, now in differences(before, msgspec.to_builtins(memory))}
+    run.line("edited", "", detail=f"by {by}: {reason}; {msgspec.json.encode(changes).decode()}")
+    return resumed(run, by)
 
 
 def in_doubt(run: Run, effect: Effect | None) -> bool:

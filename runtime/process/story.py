@@ -21,9 +21,15 @@ def story(instance: Instance, lines: Sequence[JournalLine]) -> str:
 
 
 def _line(line: JournalLine) -> str:
-    word = {"failed": "fail", "parked": "park", "resumed": "resume", "cancelled": "cancel", "decide": "decide", "pivot": "pivot"}.get(
-        line.kind, line.kind
-    )
+    word = {
+        "failed": "fail",
+        "parked": "park",
+        "edited": "edit",
+        "resumed": "resume",
+        "cancelled": "cancel",
+        "decide": "decide",
+        "pivot": "pivot",
+    }.get(line.kind, line.kind)
     said = _said(line)
     time = f"{line.connection:<16} {line.duration_ms} ms" if line.connection else ""
     return f"{word:<{WORD_WIDTH}}{line.step:<{STEP_WIDTH}} {said:<{SAID_WIDTH}} {time}".rstrip()

@@ -43,7 +43,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LineKind = Literal[
-    "started", "ask", "tell", "wait", "decide", "undo", "pivot", "failed", "parked", "resumed", "cancelled", "done", "undone"
+    "started", "ask", "tell", "wait", "decide", "undo", "pivot", "failed", "parked", "edited", "resumed", "cancelled", "done", "undone"
 ]
 
 

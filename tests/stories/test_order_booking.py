@@ -76,7 +76,8 @@ async def test_erp_answers_rubbish(there: World) -> None:
     sold = order("1008", ACME, ("HW-GW", "1"))
     await there.book(sold)
     await there.ended(booking(sold.id))
-    assert await there.get("/process/v1/cases?limit=1000", list[CaseView]) == []
+    cases = await there.get("/process/v1/cases?limit=1000", list[CaseView])
+    assert [case.id for case in cases if sold.id in case.id] == []
     told("order_booking/erp_answers_rubbish.txt", await there.story(booking(sold.id)))
 
 

@@ -156,3 +156,54 @@ async def test_a_lost_wake_up_is_made_good(world_of: NewWorld, vendor: Vendor) -
     world.posted.clear()
     await world.later(dt.timedelta(minutes=4).total_seconds())
     assert (await world.row()).status == "done"
+
+
+async def test_a_correction_is_kept_and_tried(world_of: NewWorld, vendor: Vendor) -> None:
+    """A person corrects a parked instance: before and after are in the journal, and it goes on with the corrected values (EX3)."""
+    vendor.plan("two", Rejected("no such size"))
+    world = world_of(doing("one"), point_of_no_return(), doing("two"))
+    await world.start()
+    assert (await world.row()).status == "parked"
+    engine = world.worker.engine
+    assert await engine.edit(*NAME, patch={"size": 3}, by="eve", reason="a typing mistake")
+    assert await world.deliver() == 1
+    row = await world.row()
+    assert (row.status, msgspec.json.decode(row.memory)["size"]) == ("done", 3)
+    [line] = [line for line in await world.journal() if line.kind == "edited"]
+    assert line.detail == 'by eve: a typing mistake; {"/size":[0,3]}'
+    case = await world.case("parked")
+    assert case is not None
+    assert (case.status, case.resolution) == ("resolved", "resumed by eve")
+
+
+@pytest.mark.parametrize("patch", [{"size": "many"}, {"job": None}, {"refs": []}])
+async def test_a_correction_that_does_not_fit_changes_nothing(world_of: NewWorld, vendor: Vendor, patch: dict[str, object]) -> None:
+    """What the table could not read is refused with its place, and the instance stays parked as it was (EX3)."""
+    vendor.plan("one", Misconfigured("bad_key"))
+    world = world_of(doing("one"))
+    await world.start()
+    before = await world.row()
+    with pytest.raises(Rejected, match="edit_does_not_fit"):
+        await world.worker.engine.edit(*NAME, patch=patch, by="eve", reason="a guess")
+    after = await world.row()
+    assert (after.status, after.memory, await world.lines()) == ("parked", before.memory, ["started", "parked one"])
+
+
+async def test_only_a_parked_instance_is_corrected(world_of: NewWorld) -> None:
+    """An instance that has ended stays as it is."""
+    world = world_of(doing("one"))
+    await world.start()
+    assert not await world.worker.engine.edit(*NAME, patch={"size": 3}, by="eve", reason="too late")
+
+
+async def test_a_case_keeps_when_it_was_opened(world_of: NewWorld, vendor: Vendor) -> None:
+    """A case that is resolved later was opened when it was opened (EX2)."""
+    vendor.plan("one", Misconfigured("bad_key"))
+    world = world_of(doing("one"))
+    await world.start()
+    opened = world.clock.now()
+    world.clock.move(3600)
+    assert await world.worker.engine.resume(*NAME, by="eve")
+    case = await world.case("parked")
+    assert case is not None
+    assert (case.opened_at, case.closed_at) == (opened, world.clock.now())
