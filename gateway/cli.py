@@ -6,10 +6,11 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 import uvloop
 
-from canonical.failures import Failure
+from canonical.failures import Failure, Rejected
 from gateway import inspecting, running
 from gateway.audit_commands import audit_app
 from gateway.compose import LAYERS, Layer
@@ -17,6 +18,7 @@ from gateway.context import Where
 from gateway.letters_commands import letters_app
 from gateway.replay_command import replay, republish_command
 from gateway.simulated import BASE_PORT
+from process_apis.undo_planning import STATES, Abilities, ClosedPeriod, Document, plan
 from system_apis.bank_files.printing import main_statement
 
 app = typer.Typer(name="q2c", no_args_is_help=True, add_completion=False, help="The quote-to-cash gateway.", pretty_exceptions_enable=False)
@@ -122,6 +124,28 @@ def topology(settings: SettingsPath = None, data: Data = None, simulators: Simul
 def capabilities(settings: SettingsPath = None, data: Data = None, simulators: Simulators = "") -> None:
     """What each connection can do, how its writes are made single, what it loses."""
     typer.echo(inspecting.capabilities_text(Where(settings, data, simulators).load()), nl=False)
+
+
+@app.command("undo-plan")
+def undo_plan(
+    state: Annotated[str, typer.Option(help=f"What the document has become: {', '.join(STATES)}.")],
+    dated: Annotated[str, typer.Option(help="Its date (ISO 8601).")],
+    period: Annotated[str, typer.Option(help="Its accounting period: open or closed.")] = "open",
+    next_open: Annotated[str, typer.Option("--next-open", help="First day of the next open period.")] = "",
+    policy: Annotated[str, typer.Option(help="For closed periods: next_open_period or hold.")] = "next_open_period",
+    voids: Annotated[bool, typer.Option("--voids/--no-voids", help="Whether the ERP voids posted documents.")] = False,
+    credit_notes: Annotated[bool, typer.Option("--credits/--no-credits", help="Whether it issues credit notes.")] = True,
+) -> None:
+    """How a document in a ledger is taken back without removing anything: void, credit note, reversing entry, or hold."""
+    asked = {"state": state, "period_open": period == "open", "dated": dated, "next_open_on": next_open or None}
+    try:
+        document, by_policy = msgspec.convert(asked, Document), msgspec.convert(policy, ClosedPeriod)
+    except msgspec.ValidationError as error:
+        raise Rejected("undo_plan", str(error)) from error
+    found = plan(document, Abilities(voids=voids, credits=credit_notes), by_policy)
+    typer.echo(
+        f"{found.act.replace('_', ' ')}{f' as of {found.on}' if found.on else ''}: {found.why}{f'; {found.cash}' if found.cash else ''}"
+    )
 
 
 @app.command()
