@@ -15,6 +15,7 @@ import msgspec
 from tests.bench import booking
 from tests.bench.contest import CONTESTANTS
 
+PARTS = ("contest", "workers", "growth", "acceptance")
 RESULT = Path("build") / "bench" / "booking.json"
 
 
@@ -24,20 +25,26 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the figures as JSON in the last line")
     parser.add_argument("--quick", action="store_true", help="short runs, no grown store")
     parser.add_argument("--only", default="", help=f"contestants, separated by commas: {', '.join(CONTESTANTS)}")
-    parser.add_argument("--no-growth", action="store_true", help="leave out the grown store")
+    parser.add_argument("--parts", default="", help=f"what to measure, of {', '.join(PARTS)}; default: all (with --quick not growth)")
     parser.add_argument("--delays", default="0,5", help="milliseconds after which back ends answer")
     given = parser.parse_args()
     only = tuple(name for name in given.only.split(",") if name)
     for name in only:
         if name not in CONTESTANTS:
             parser.error(f"there is no contestant {name!r}; there are {', '.join(CONTESTANTS)}")
+    parts = set(given.parts.split(",") if given.parts else ["contest"] if only else PARTS) - (
+        {"growth"} if given.quick and not given.parts else set()
+    )
+    if not parts <= set(PARTS):
+        parser.error(f"there are the parts {', '.join(PARTS)}")
     wish = booking.Wish(
         only=only,
         delays_ms=tuple(float(part) for part in given.delays.split(",")),
         scale=0.3 if given.quick else 1.0,
-        growth=not (given.quick or given.no_growth or only),
-        workers=() if given.quick or only else (1, 2, 4),
-        accepts=not only,
+        growth="growth" in parts,
+        workers=(1, 2, 4) if "workers" in parts else (),
+        accepts="acceptance" in parts,
+        contest="contest" in parts,
     )
     began = time.monotonic()
     found = booking.main(wish, lambda text: print(f"{time.monotonic() - began:7.1f} s  {text}", file=sys.stderr, flush=True))

@@ -29,6 +29,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     growth: bool = True
     workers: tuple[int, ...] = (1, 2, 4)
     accepts: bool = True
+    contest: bool = True
 
 
 class Booking(msgspec.Struct, kw_only=True):
@@ -48,7 +49,7 @@ async def booking(wish: Wish, tell: Tell) -> Booking:
         database, broker = postgres.start(), rabbitmq.start()
         ring = Ring(Path(folder), database, broker)
         try:
-            for delay in wish.delays_ms:
+            for delay in wish.delays_ms if wish.contest else ():
                 for contestant in (CONTESTANTS[name] for name in wish.only or CONTESTANTS):
                     found.figures.append(await _bout(ring, contestant, delay, wish, tell))
             if wish.workers:
