@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from canonical.failures import Failure, FailureRecord, OutcomeUnknown, Rejected
+from canonical.failures import Failure, FailureRecord, OutcomeUnknown, Rejected, Unavailable
 from canonical.messages import Command, Event
 from runtime.clock import Clock
 from runtime.context import Context
@@ -43,6 +43,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     find: Callable[[], Awaitable[Event | None]] | None
 
 
+class Lock(msgspec.Struct):
+    """A worker's sole right to send a write. ``until``: from then on it may be another one's; unset, it never was ours."""
+
+    name: str
+    holder: str
+    until: dt.datetime = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
 class EffectsLedger:
     """Makes each write to a vendor happen once, by its step key."""
 
@@ -53,39 +61,43 @@ class EffectsLedger:
     async def perform(self, attempt: Attempt, context: Context) -> Answer:
         """The reply of the write, made now or earlier. Raises one of the six failures; the ledger then says how far it came."""
         if attempt.handle:
-            return await self._send(attempt, context)
-        async with self._alone(f"effect:{context.tenant}:{context.key}"):
-            return await self._send(attempt, context)
+            return await self._send(attempt, context, None)
+        async with self._alone(f"effect:{context.tenant}:{context.key}") as lock:
+            return await self._send(attempt, context, lock)
 
     @asynccontextmanager
-    async def _alone(self, lock: str) -> AsyncIterator[None]:
-        """No other worker sends this write meanwhile. Should the lock be lost all the same, the settle time still keeps the second one
-        from sending.
+    async def _alone(self, name: str) -> AsyncIterator[Lock]:
+        """No other worker sends this write meanwhile. Should the lock be lost all the same, nothing more is sent under it, and what was
+        sent before has the settle time to be seen.
         """
-        holder = new_message_id()
-        if not await self._held(lock, holder):
+        lock = Lock(name, new_message_id())
+        if not await self._held(lock):
             raise OutcomeUnknown("in_flight", "another worker is sending this very write", retry_after_s=2.0)
-        keeping = asyncio.create_task(self._keep(lock, holder))
+        keeping = asyncio.create_task(self._keep(lock))
         try:
-            yield
+            yield lock
         finally:
             keeping.cancel()
             await asyncio.wait({keeping})
-            await self._store.release(lock, holder)
+            await self._store.release(name, lock.holder)
 
-    async def _held(self, lock: str, holder: str) -> bool:
+    async def _held(self, lock: Lock) -> bool:
         now = self._clock.now()
-        return await self._store.lease(lock, holder, slots=1, until=now + dt.timedelta(seconds=LOCK_S), now=now)
+        until = now + dt.timedelta(seconds=LOCK_S)
+        held = await self._store.lease(lock.name, lock.holder, slots=1, until=until, now=now)
+        if held:
+            lock.until = until
+        return held
 
-    async def _keep(self, lock: str, holder: str) -> None:
+    async def _keep(self, lock: Lock) -> None:
         while True:
             await self._clock.sleep(RENEWED_EVERY_S)
             try:
-                await self._held(lock, holder)
+                await self._held(lock)
             except Failure as failure:
-                log.warning("lock_not_renewed", lock=lock, why=str(failure))
+                log.warning("lock_not_renewed", lock=lock.name, why=str(failure))
 
-    async def _send(self, attempt: Attempt, context: Context) -> Answer:
+    async def _send(self, attempt: Attempt, context: Context, lock: Lock | None) -> Answer:
         # Looked up under the lock: what another worker has sent in the meantime must be seen. Where nobody can have sent it, and the vendor
         # itself would tell, there is nothing to look up.
         fresh = context.first and attempt.handle
@@ -102,6 +114,8 @@ class EffectsLedger:
         if not fresh:
             await self._store.commit([PutEffect(tried)])
         try:
+            if lock is not None and self._clock.now() >= lock.until:  # frozen meanwhile: another worker may be at it, or through with it
+                raise Unavailable("lock_lost", f"{attempt.connection} was not asked: this worker was away for too long")
             reply = await attempt.run()
         except Failure as failure:
             await self._store.commit([PutEffect(self._failed(tried, failure, doubtful=doubtful))])

@@ -11,7 +11,8 @@
 9.  Text with NUL characters is refused with `Rejected`, not with a database error.
 10. Amounts come back exactly as they were put in.
 11. What is certain stays: a confirmed effect becomes compensated or nothing else (`Fenced`), a compensated one nothing at all. Before that
-    an effect moves freely among planned, sent, uncertain and refused, for after a clear no it may be sent again.
+    an effect moves freely among planned, sent, uncertain and refused, for after a clear no it may be sent again; only a late failure
+    of an earlier attempt does not take the place of a later one (`Fenced`).
 12. The journal is append-only: (tenant, process, key, seq) is unique and a line never changes.
 13. Two claims of one due instance at the same time: one wins.
 14. A unit that changes a state leaves one row in its tenant's audit trail, in the same transaction; rows are chained by their hashes, and

@@ -243,7 +243,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class PutEffect(msgspec.Struct, frozen=True):
-    """Move an effect along, or record a new one."""
+    """Move an effect along, or record a new one. Raises `Fenced` where it is settled, or where an earlier attempt
+    than the recorded one has failed.
+    """
 
     effect: Effect
 

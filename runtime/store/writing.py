@@ -150,7 +150,9 @@ def _idempotency() -> Way:
 
 def _effects() -> Way:
     def final(old: Table, new: Any) -> Any:
-        return (old.c.state == "compensated") | ((old.c.state == "confirmed") & (new.state != "compensated"))
+        # A worker that was away for long knows of its own attempt only: its failure says nothing of a later one. A yes counts.
+        late = (new.attempts < old.c.attempts) & (new.state != "confirmed") & (new.state != "compensated")
+        return late | (old.c.state == "compensated") | ((old.c.state == "confirmed") & (new.state != "compensated"))
 
     return _inserted(t.EFFECTS, lambda w, _: EFFECT.to_row(w.effect), replaces(t.EFFECTS, unless=final), c.Fenced)
 

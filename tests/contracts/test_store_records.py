@@ -142,6 +142,18 @@ async def test_a_confirmed_effect_can_be_compensated_once(store: SqlStore) -> No
         await store.commit([PutEffect(effect("compensated"))])
 
 
+async def test_a_late_failure_of_an_earlier_attempt_does_not_overwrite_a_later_one(store: SqlStore) -> None:
+    """11: A late failure of an earlier attempt does not take the place of what is known of a later one; a late yes does (P11)."""
+    later_one = effect("sent", attempts=2, sent_at=later(2))
+    await store.commit([PutEffect(later_one)])
+    with pytest.raises(Fenced):
+        await store.commit([PutEffect(effect("planned", attempts=1, sent_at=later(1)))])
+    assert await store.effect(ACME, later_one.key) == later_one
+    certain = effect("confirmed", attempts=1, sent_at=later(1), reply=b"{}")
+    await store.commit([PutEffect(certain)])
+    assert await store.effect(ACME, later_one.key) == certain
+
+
 async def test_two_moves_of_an_effect_in_one_unit(store: SqlStore) -> None:
     """11: A unit that plans and confirms the same effect leaves it confirmed."""
     await store.commit([PutEffect(effect("planned")), PutEffect(effect("confirmed", reply=b"{}"))])

@@ -95,6 +95,35 @@ def test_what_still_stands_of_a_refused_order_is_a_ghost() -> None:
     assert counts(judged([sent(refused=True), answered()], books)) == (0, 0, 1, 0, 0)
 
 
+def test_a_refused_order_has_been_made_before_it_was_taken_back() -> None:
+    """What comes before the refusal has to be in the books: an order that was refused without it went another way."""
+    for kind in ("tax_document", "sales_order"):
+        books = [line for line in refused() if line["kind"] != kind]
+        assert counts(judged([sent(refused=True), answered()], books)) == (1, 0, 0, 0, 0)
+
+
+def test_what_is_taken_back_twice_or_too_early_is_seen() -> None:
+    """A second taking back, and one before there was anything, are each one too many, and what was made after it still stands."""
+    twice = [*refused(), effect("tax_document", act="undo")]
+    assert counts(judged([sent(refused=True), answered()], twice)) == (0, 1, 0, 0, 0)
+    early = [effect("tax_document", act="undo"), *(line for line in refused() if (line["kind"], line["act"]) != ("tax_document", "undo"))]
+    assert judged([sent(refused=True), answered()], early).duplicated == 1
+    assert judged([sent(), answered()], [*booked(), effect("sales_order", "O-9", "undo")]).ghost == 1
+
+
+def test_a_wrong_amount_is_seen_on_what_was_taken_back_too() -> None:
+    """A refused order's effects were over what was ordered, though they do not stand any more."""
+    books = [{**line, "amount": "10.01"} if line["kind"] == "sales_order" and line["act"] == "make" else line for line in refused()]
+    assert counts(judged([sent(refused=True), answered()], books)) == (0, 0, 1, 0, 0)
+
+
+def test_one_order_is_one_transaction_whatever_the_key() -> None:
+    """An order that was sent again under another key is told as the transaction that it is already."""
+    again = {**answered(), "key": "again-O-1"}
+    assert judged([sent(), answered(), again], booked()).green
+    assert judged([sent(), answered(), {**again, "said": "q2c-other"}], booked()).duplicated == 1
+
+
 def test_what_is_done_without_an_answer_is_recovered() -> None:
     """A request whose answer was lost may have been carried out, wholly; the client learns it by asking again."""
     assert counts(judged([sent()], booked())) == (0, 0, 0, 0, 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 BOOKED, REJECTED = "OrderBooked", "OrderRejected"
+BEFORE_REFUSAL = ("tax_document", "sales_order")  # what stands when billing refuses, and has to be taken back
 Line = Mapping[str, Any]
 
 
@@ -30,10 +31,11 @@ def lines_in(path: Path) -> list[Line]:
 
 @dataclass
 class Kind:
-    """The effects of one kind for one reference: those that were made, and how many were taken back."""
+    """The effects of one kind for one reference: those that were made, how many were taken back, how many of these too early."""
 
     made: list[Line] = field(default_factory=list)
     undone: int = 0
+    early: int = 0
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Oracle:
             self.effects += 1
             kind = self.kinds[line["kind"], line["ref"]]
             if line["act"] == "undo":
+                kind.early += kind.undone >= len(kind.made)
                 kind.undone += 1
             else:
                 kind.made.append(line)
@@ -93,7 +96,7 @@ class Oracle:
             if name == "customer":
                 self._customer(verdict, ref, kind, customers)
             elif ref not in self.sent:
-                verdict.found("ghost", ref, f"{name} of {ref}, which nobody has sent", len(kind.made))
+                verdict.found("ghost", ref, f"{name} of {ref}, which nobody has sent", len(kind.made) + kind.undone)
         for order, expected in self.sent.items():
             if self.accepted(order):
                 verdict.accepted += 1
@@ -128,14 +131,21 @@ class Oracle:
         if not booked.made and not rejected.made and self._there(order):
             verdict.found("stuck", order, f"{order} has begun and has not come to its end")
             return
+        self._told(verdict, order)
         self._events(verdict, order, len(booked.made), len(rejected.made), refused=expected["refused"])
         self._one(verdict, order, "customer", expected["customer"], None, stands=True)
         for name in ("tax_document", "sales_order", "subscription", "project", "opportunity_won"):
             wanted = expected["effects"].get(name)
             if expected["refused"]:
-                self._taken_back(verdict, order, name)
+                self._taken_back(verdict, order, name, wanted)
             else:
                 self._one(verdict, order, name, order, wanted, stands=name in expected["effects"])
+
+    def _told(self, verdict: Verdict, order: str) -> None:
+        """Whoever asked for the order, under whatever key, was told of one and the same transaction."""
+        told = {answer["said"] for answer in self.answers[order] if answer["status"] == 202}
+        if len(told) > 1:
+            verdict.found("duplicated", order, f"{order} is {len(told)} transactions: {', '.join(sorted(told))}", len(told) - 1)
 
     def _events(self, verdict: Verdict, order: str, booked: int, rejected: int, *, refused: bool) -> None:
         right, other = (rejected, booked) if refused else (booked, rejected)
@@ -159,13 +169,23 @@ class Oracle:
             verdict.found("lost", order, f"{name} of {order} is not there")
         if made > 1 and name != "customer":
             verdict.found("duplicated", order, f"{name} of {order} is there {made} times", made - 1)
-        if made and wanted and (kind.made[0]["amount"], kind.made[0]["currency"]) != (wanted["amount"], wanted["currency"]):
-            said = f"{kind.made[0]['amount']} {kind.made[0]['currency']}"
-            verdict.found("ghost", order, f"{name} of {order} is over {said}, not {wanted['amount']} {wanted['currency']}")
+        self._over(verdict, order, name, kind, wanted)
 
-    def _taken_back(self, verdict: Verdict, order: str, name: str) -> None:
-        """Of a refused order nothing stands: what was made was taken back, once."""
+    def _over(self, verdict: Verdict, order: str, name: str, kind: Kind, wanted: Line | None) -> None:
+        """Each effect is over what was ordered."""
+        for line in kind.made if wanted else ():
+            if wanted and (line["amount"], line["currency"]) != (wanted["amount"], wanted["currency"]):
+                said = f"{line['amount']} {line['currency']}"
+                verdict.found("ghost", order, f"{name} of {order} is over {said}, not {wanted['amount']} {wanted['currency']}")
+
+    def _taken_back(self, verdict: Verdict, order: str, name: str, wanted: Line | None) -> None:
+        """Of a refused order nothing stands: what stood when it was refused was made once, and taken back once after that."""
         kind = self.kinds[name, order]
+        if name in BEFORE_REFUSAL and not kind.made:
+            verdict.found("lost", order, f"{name} of the refused {order} was never made, though it comes before the refusal")
+        if kind.early:
+            verdict.found("duplicated", order, f"{name} of the refused {order} was taken back with nothing there", kind.early)
+        self._over(verdict, order, name, kind, wanted)
         if len(kind.made) > 1:
             verdict.found("duplicated", order, f"{name} of {order} was made {len(kind.made)} times", len(kind.made) - 1)
         if kind.undone < len(kind.made):
