@@ -1,8 +1,9 @@
 """Where all meet: from settings to a running gateway. Everything is made here and handed in; nothing looks anything up."""
 
 import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -15,8 +16,8 @@ import process_apis.app as processing
 import process_apis.worker as process_worker
 import system_apis.app as systems
 import system_apis.worker as system_worker
-from canonical.failures import Misconfigured, Unavailable
-from gateway.application import application
+from canonical.failures import Failure, Misconfigured, Unavailable
+from gateway.application import Health, application
 from gateway.audit_heads import keep_heads
 from gateway.ports import BoundAsker
 from gateway.roster import CONNECTORS, INQUIRIES, processes
@@ -35,6 +36,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.house import House
 from runtime.process.engine import Engine
 from runtime.process.layout import routes
+from runtime.process.versions import orphans
 from runtime.store.contract import Store
 from runtime.store.engine import open_store
 from runtime.store.relay import Relay
@@ -105,6 +107,7 @@ class Gateway:
         self._background = Supervisor(self.clock)
         self._tracing: telemetry.Tracing | None = None
         self._takes_work = False
+        self._orphans: list[str] = []
 
     def app(self, layers: Iterable[Layer] = LAYERS) -> Litestar:
         """The HTTP application of some layers, or of all of them together."""
@@ -121,13 +124,17 @@ class Gateway:
                 handlers += experience.HANDLERS
                 given |= experience.dependencies(self.house)
         verifier = verifier_of(self.settings)
-        return application(handlers, given, house=self.house, verifier=verifier, ready=self.ready, version=version("q2c-gateway"))
+        health = Health(ready=self.ready, concerns=self.concerns)
+        return application(handlers, given, house=self.house, verifier=verifier, health=health, version=version("q2c-gateway"))
 
     async def start(self, *, works: bool) -> None:
         """Connect store and bus, and begin to work where this process is (also) a worker."""
         traced = self.settings.telemetry
         self._tracing = telemetry.start_tracing(traced.otlp_url, ratio=traced.sample_ratio, version=version("q2c-gateway"))
         await self._store_up()
+        await self._look_for_orphans()
+        for orphan in self._orphans:
+            log.error("instances_orphaned", what=orphan)
         queues = (*process_worker.all_queues(self.tables, INQUIRIES), *system_worker.all_queues(self.desk))
         await self.bus.start(queues)
         self._background.keep("relay", self.relay.run)
@@ -145,6 +152,16 @@ class Gateway:
         self._background.keep("sweep", self.sweeper.run)
         self._background.keep("audit heads", lambda: keep_heads(self.store, self.settings, self.clock))
         self._background.keep("polling", lambda: system_worker.poll_for_ever(self.poller, self.clock))
+
+    async def _look_for_orphans(self) -> None:
+        self._orphans = orphans(await self.store.versions_in_use(), self.tables)
+
+    async def concerns(self) -> Sequence[str]:
+        """What somebody should know who looks after this process, although it takes work: instances that this release cannot run."""
+        if self._orphans:  # another release may have brought them to their end meanwhile
+            with contextlib.suppress(Failure):
+                await self._look_for_orphans()
+        return tuple(self._orphans)
 
     async def _store_up(self) -> None:
         """Parts may be started in any order: a database that is not there yet is waited for, and told of."""
