@@ -61,11 +61,20 @@ class Installation:
         """The address of one of the simulated vendors."""
         return f"http://127.0.0.1:{self._vendors + position}"
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Run ``q2c`` with these arguments."""
-        command = [sys.executable, "-m", "gateway", *arguments]
-        self._children[name] = Child.start(name, command, env=self._environment, log=self._folder / f"{name}.log")
+    def start(self, name: str, *arguments: str, module: str = "gateway", environment: Mapping[str, str] | None = None) -> Child:
+        """Run ``q2c``, or another module in its place, with these arguments."""
+        command = [sys.executable, "-m", module, *arguments]
+        environment = {**self._environment, **(environment or {})}
+        self._children[name] = Child.start(name, command, env=environment, log=self._folder / f"{name}.log")
         return self._children[name]
+
+    def part(self, name: str) -> Child:
+        """A part that was started."""
+        return self._children[name]
+
+    def said(self, name: str, event: str) -> bool:
+        """Whether a part has written this event into its log."""
+        return f'"event":"{event}"' in (self._folder / f"{name}.log").read_text("utf-8")
 
     async def finished(self, name: str, *arguments: str) -> None:
         """Run ``q2c`` with these arguments to its end, which must be a good one."""
