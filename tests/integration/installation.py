@@ -55,7 +55,12 @@ class Installation:
     @property
     def data(self) -> tuple[str, ...]:
         """The options by which a command finds its data and settings."""
-        return ("--settings", str(self._settings), "--data", str(self._folder))
+        return ("--settings", str(self._settings), *self.folder)
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The option by which a command that asks no vendor finds its data."""
+        return ("--data", str(self._folder))
 
     def vendor_url(self, position: int) -> str:
         """The address of one of the simulated vendors."""
@@ -76,10 +81,11 @@ class Installation:
         """Whether a part has written this event into its log."""
         return f'"event":"{event}"' in (self._folder / f"{name}.log").read_text("utf-8")
 
-    async def finished(self, name: str, *arguments: str) -> None:
+    async def finished(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Run ``q2c`` with these arguments to its end, which must be a good one."""
         command = [sys.executable, "-m", "gateway", *arguments]
-        done = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=self._environment, stderr=asyncio.subprocess.PIPE)
+        environment = {**self._environment, **(environment or {})}
+        done = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=environment, stderr=asyncio.subprocess.PIPE)
         _, said = await done.communicate()
         assert done.returncode == 0, f"{name}: {said.decode()}"
 
