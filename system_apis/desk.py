@@ -45,10 +45,11 @@ class Desk:
         self._ledger = EffectsLedger(store, clock)
         self._clock = clock
         self._clients: dict[str, Any] = {}
-        self._governors = {
-            c.name: Governor(c.card.limit.in_flight_max, c.card.limit.per_minute_max, clock) for c in self.connections.values()
+        limits = {c.name: c.card.limit for c in self.connections.values()}
+        self.circuits = {name: Circuit(name, limit.in_flight_max, clock) for name, limit in limits.items()}
+        self.governors = {
+            name: Governor(limit.in_flight_max, limit.per_minute_max, clock, self.circuits[name]) for name, limit in limits.items()
         }
-        self.circuits = {c.name: Circuit(c.name, c.card.limit.in_flight_max, clock) for c in self.connections.values()}
 
     def serves(self, connection: str) -> bool:
         """Whether this process holds the connection."""
@@ -92,8 +93,8 @@ class Desk:
         async def find() -> Event | None:
             if probe is None:
                 return None
-            async with self._governors[connection.name].call():
-                with self.circuits[connection.name], self.calling(connection, context):
+            async with self.governors[connection.name].call(write=True):  # a write waits for what is found
+                with self.calling(connection, context):
                     found: Event | None = await in_words(probe(self.call(connection, context), command))
             return found
 
@@ -107,8 +108,8 @@ class Desk:
         )
 
     async def _run(self, connection: Connection, operation: Operation, command: Command[Any], context: Context) -> Event:
-        async with self._governors[connection.name].call():
-            with self.circuits[connection.name], self.calling(connection, context):
+        async with self.governors[connection.name].call(write=operation.once is not Once.READ):
+            with self.calling(connection, context):
                 reply: Event = await in_words(operation.run(self.call(connection, context), command))
         if not isinstance(reply, type(command).reply_type()):
             raise Broken("wrong_reply", f"{command.wire_name()} was answered with {type(reply).__name__}")

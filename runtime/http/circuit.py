@@ -42,14 +42,18 @@ class Circuit:
             return "open" if self._clock.monotonic_s() < self._open_until_s else "half open"
         return "recovering" if self._closed_at_s is not None else "closed"
 
-    def __enter__(self) -> None:
-        """Begin a call. Raises `Unavailable` where it must not be made now; that costs a step no attempt."""
+    def check(self) -> None:
+        """Raises `Unavailable` where a call must not be made now; that costs a step no attempt."""
         if self._open_until_s is not None:
             rest_s = self._open_until_s - self._clock.monotonic_s()
             if rest_s > 0 or self._in_flight:
                 raise self._refused(max(rest_s, 1.0))
         elif self._closed_at_s is not None and self._in_flight >= self._ramp():
             raise self._refused(1.0)
+
+    def __enter__(self) -> None:
+        """Begin a call. Raises `Unavailable` as `check` does."""
+        self.check()
         self._in_flight += 1
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -73,6 +77,8 @@ class Circuit:
     def _failed(self) -> None:
         self._failures += 1
         half_open = self._open_until_s is not None
+        if self.state == "open":
+            return  # begun before it opened: many calls that end together are one outage, and no reason to rest longer
         if half_open or self._failures >= OPENS_AFTER:
             if not half_open:
                 log.warning("circuit_opened", connection=self._name, failures=self._failures)

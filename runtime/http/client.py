@@ -152,7 +152,7 @@ class HttpClient:
                 request = httpx.Request(method, parsed(url), content=body, extensions={HEADERS: headers})
                 answer = await self._transport.handle_async_request(request)
                 try:
-                    return Response(answer.status_code, _headers(answer), await self._read(answer), wrote=changes)
+                    return Response(answer.status_code, _headers(answer), await self._read(answer, changes), wrote=changes)
                 finally:
                     await answer.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -162,19 +162,27 @@ class HttpClient:
         except httpx.HTTPError as error:
             raise _interrupted(changes, f"the connection broke: {type(error).__name__}") from error
 
-    async def _read(self, answer: httpx.Response) -> bytes:
+    async def _read(self, answer: httpx.Response, changes: bool) -> bytes:
         chunks, size = [], 0
+        if "," in answer.headers.get("content-encoding", ""):
+            # A few hundred bytes packed twice unpack to gigabytes, and each layer is unpacked as a whole before its size can be seen.
+            raise _unusable(changes, "answer_packed_twice", "the answer is compressed more than once")
         plain = isinstance(answer.stream, httpx.AsyncByteStream) and "content-encoding" not in answer.headers
         async for chunk in answer.stream if plain else answer.aiter_bytes():  # type: ignore[union-attr]
             size += len(chunk)
             if size > self._bytes_max:
-                raise Broken("answer_too_large", f"the answer is larger than {self._bytes_max} bytes")
+                raise _unusable(changes, "answer_too_large", f"the answer is larger than {self._bytes_max} bytes")
             chunks.append(chunk)
         return b"".join(chunks)
 
     async def aclose(self) -> None:
         """Close the kept connections."""
         await self._transport.aclose()
+
+
+def _unusable(changes: bool, code: str, detail: str) -> Failure:
+    """An answer that is not taken: after a write nobody knows what was done, a read is simply wrong."""
+    return OutcomeUnknown(code, detail) if changes else Broken(code, detail)
 
 
 def _not_a(shape: type[Any], error: Exception) -> str:

@@ -360,11 +360,13 @@ class Engine:
     async def edit(self, tenant: str, process: str, key: str, *, patch: Any, by: str, reason: str) -> bool:
         """A person corrects what a parked instance remembers, by a JSON merge patch, and wants it tried again; False where none is parked.
 
-        Raises `Rejected` with the place where the memory would not fit its table; nothing is changed then.
+        Raises `Rejected` with the place where the memory would not fit its table, or where the vendor may have done the present step with
+        the old values; nothing is changed then.
         """
 
         async def change(run: Run) -> bool:
-            return failing.edited(run, patch, by, reason)
+            made = await self.effect(run, run.step.name) if run.step else None
+            return failing.edited(run, made, patch, by, reason)
 
         return await self._operated((tenant, process, key), change)
 

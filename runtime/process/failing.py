@@ -97,10 +97,20 @@ def resumed(run: Run, by: str) -> bool:
     return True
 
 
-def edited(run: Run, patch: Any, by: str, reason: str) -> bool:
+MAY_STAND = frozenset({"sent", "uncertain", "confirmed"})  # of an effect: the vendor has done it, or may have
+
+
+def edited(run: Run, effect: Effect | None, patch: Any, by: str, reason: str) -> bool:
     """Correct the memory of a parked instance, keep what it was before and after, and try it again: one unit. See `Engine.edit`."""
     if run.instance.status != "parked":
         return False
+    if run.instance.waiting_for == "undo":
+        raise Rejected("edit_while_undoing", "what is taken back is in the journal; it does not follow from what is remembered now")
+    if effect is not None and effect.state in MAY_STAND:
+        # The vendor would keep the old values while we remember the new ones.
+        raise Rejected(
+            "edit_in_doubt", f"{effect.connection} may have done step {run.step.name if run.step else ''} already: resume it first"
+        )
     before = msgspec.to_builtins(run.memory)
     after = merged(before, patch)
     try:
@@ -109,8 +119,14 @@ def edited(run: Run, patch: Any, by: str, reason: str) -> bool:
         where, _, path = str(error).partition(" - at ")
         pointer = path.strip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
         raise Rejected("edit_does_not_fit", where, pointer=pointer) from error
+    now = msgspec.to_builtins(memory)
+    changes = {path: (was, is_now) for path, was, is_now in differences(before, now)}
+    for path, wanted, taken in differences(after, now):
+        if wanted is not None and taken is None:
+            raise Rejected("edit_does_not_fit", "there is no such field", pointer=path)
+    if not changes:
+        raise Rejected("edit_does_not_fit", "it changes nothing")
     run.memory = memory
-    changes = {path: (was, now) for path, was, now in differences(before, msgspec.to_builtins(memory))}
     run.line("edited", "", detail=f"by {by}: {reason}; {msgspec.json.encode(changes).decode()}")
     return resumed(run, by)
 
@@ -124,7 +140,7 @@ def in_doubt(run: Run, effect: Effect | None) -> bool:
         return False
     if run.instance.status == "running" and run.instance.due_at is None:
         return True
-    return effect is not None and effect.state in {"sent", "uncertain", "confirmed"}
+    return effect is not None and effect.state in MAY_STAND
 
 
 def cancelled(run: Run, by: str, reason: str) -> bool:

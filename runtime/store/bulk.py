@@ -4,7 +4,7 @@ PostgreSQL gets the rows as arrays, one a column: the statement is always the sa
 whole commit's rows. SQLite, which sits in this process, gets the rows one by one through the driver's own loop.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     any_,
     bindparam,
+    case,
     column,
     delete,
     func,
@@ -111,13 +112,21 @@ def known_stays(table: Table) -> OnConflict:
 
 
 def replaces(
-    table: Table, *, unless: Callable[[Table, Any], ColumnElement[bool]] | None = None, keeping: Collection[str] = ()
+    table: Table,
+    *,
+    unless: Callable[[Table, Any], ColumnElement[bool]] | None = None,
+    keeping: Callable[[Table, Any], Mapping[str, ColumnElement[bool]]] | None = None,
 ) -> OnConflict:
-    """On conflict: the new row takes the place of the old one, unless a condition over (old, new) forbids it; some columns stay."""
+    """On conflict: the new row takes the place of the old one, unless a condition over (old, new) forbids it; some columns stay as they
+    are where their condition holds.
+    """
 
     def on_conflict(statement: Any) -> Any:
         keys = list(table.primary_key.columns)
-        sets = {c.name: statement.excluded[c.name] for c in table.columns if c not in set(keys) and c.name not in keeping}
+        new = statement.excluded
+        sets = {c.name: new[c.name] for c in table.columns if c not in set(keys)}
+        for name, stays in keeping(table, new).items() if keeping else ():
+            sets[name] = case((stays, table.c[name]), else_=new[name])
         where = None if unless is None else ~unless(table, statement.excluded)
         return statement.on_conflict_do_update(index_elements=keys, set_=sets, where=where)
 

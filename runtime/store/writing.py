@@ -1,7 +1,7 @@
 """The writes that a unit may hold, one line each: how it becomes a row, where the row goes, and how a refusal is called."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -105,9 +105,19 @@ def _once(table: Table, row: Callable[[Any, Now], Row]) -> Way:
     return _inserted(table, row, known_stays(table))
 
 
-def _put(table: Table, row: Callable[[Any, Now], Row], *, keeping: Collection[str] = ()) -> Way:
+def _put(table: Table, row: Callable[[Any, Now], Row]) -> Way:
     """A row that takes the place of the one that is there."""
-    return _inserted(table, row, replaces(table, keeping=keeping))
+    return _inserted(table, row, replaces(table))
+
+
+def _cases() -> Way:
+    # Who closes a case says how it ended; what it was about, and since when, stays as it was told. One that is opened anew tells its own.
+    def keeping(old: Table, new: Any) -> dict[str, Any]:
+        closes = new.closed_at.is_not(None)
+        told = ("kind", "title", "amount", "currency", "owner", "document", "due_at")
+        return {**dict.fromkeys(told, closes), "opened_at": closes | old.c.closed_at.is_(None)}
+
+    return _inserted(t.CASES, lambda w, _: CASE.to_row(w.case), replaces(t.CASES, keeping=keeping))
 
 
 def _saving() -> Way:
@@ -181,7 +191,7 @@ WRITES: dict[type, Way] = {
     c.PutEffect: _effects(),
     c.Chain: _once(t.CHAIN, lambda w, _: clean((w.tenant, w.correlation_id, w.process, w.key), _names(t.CHAIN))),
     c.PutLink: _put(t.LINKS, lambda w, _: LINK.to_row(w.link)),
-    c.PutCase: _put(t.CASES, lambda w, _: CASE.to_row(w.case), keeping=("opened_at",)),
+    c.PutCase: _cases(),
     c.PutTransaction: _put(t.TRANSACTIONS, lambda w, _: TRANSACTION.to_row(w.transaction)),
     c.SetCursor: _put(t.CURSORS, lambda w, _: clean((w.name, w.value), ("name", "value"))),
     c.Send: _sending(),

@@ -158,7 +158,7 @@ class Bout:
             await connection.execute("CREATE TABLE bench_state (order_id text PRIMARY KEY, refs text[] NOT NULL)")
             await connection.close()
         self._connection = await aio_pika.connect_robust(self.place.broker)
-        self._channel = await self._connection.channel(publisher_confirms=True)
+        self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         await self._channel.set_qos(prefetch_count=500)
         queue = await self._channel.declare_queue(DONE_QUEUE, durable=True, arguments=await self._layout())
         for number in range(self.workers):
@@ -201,10 +201,9 @@ class Bout:
                 raise RuntimeError(f"{self.contestant.name}: orders could not be put in")
             words = [line.split() for line in said.decode().splitlines() if line.startswith("O-")]
             return {order: float(at) for order, at in words}
-        queue = "process.bench_booking" if self.contestant.name.startswith("q2c") else "bench.bare"
         for start in range(numbers.start, numbers.stop, 100):
             part = range(start, min(start + 100, numbers.stop))
-            await asyncio.gather(*(self._channel.default_exchange.publish(self._message(n), routing_key=queue) for n in part))
+            await asyncio.gather(*(self._channel.default_exchange.publish(self._message(n), routing_key=self._queue) for n in part))
         return {}
 
     def _message(self, number: int) -> aio_pika.Message:
@@ -242,10 +241,33 @@ class Bout:
         return time.monotonic() - began
 
     async def _ready(self) -> None:
-        """Give the workers the time to come up, once."""
-        if not self._warm:
-            self._warm = True
-            await asyncio.sleep(8.0 if self.contestant.load else 3.0)
+        """Wait until all workers are up, once: what is published to a queue that is not there yet is lost."""
+        if self._warm:
+            return
+        self._warm = True
+        if self.contestant.load:
+            await asyncio.sleep(8.0)
+            return
+        for _ in range(300):
+            if await self._consumers() >= self.workers:
+                return
+            await asyncio.sleep(0.2)
+        raise TimeoutError(f"{self.contestant.name}: not all of {self.workers} workers came up within a minute")
+
+    async def _consumers(self) -> int:
+        channel = await self._connection.channel()
+        try:
+            queue = await channel.declare_queue(self._queue, passive=True)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return 0
+        else:
+            return queue.declaration_result.consumer_count or 0
+        finally:
+            await channel.close()
+
+    @property
+    def _queue(self) -> str:
+        return "process.bench_booking" if self.contestant.name.startswith("q2c") else "bench.bare"
 
     def _signal(self, which: signal.Signals) -> None:
         for child in self._children:

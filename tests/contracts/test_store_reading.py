@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -238,11 +239,14 @@ async def test_links_lead_both_ways(store: SqlStore) -> None:
 
 
 async def test_cases_are_listed_oldest_first(store: SqlStore) -> None:
-    """Cases are listed oldest first, by kind and status; putting one again replaces it."""
+    """Cases are listed oldest first, by kind and status; who closes one says how it ended, and what it was about stays."""
     await store.commit([PutCase(case("new", opened_at=later(2))), PutCase(case("old", opened_at=later(1), kind="parked"))])
-    closed = case("closed", status="resolved", resolution="approved", closed_at=later(3), document=b'{"n": "1.10"}', due_at=later(9))
-    await store.commit([PutCase(case("closed"))])
-    await store.commit([PutCase(closed)])
+    told = case("closed", document=b'{"n": "1.10"}', due_at=later(9))
+    closed = msgspec.structs.replace(told, status="resolved", resolution="approved", closed_at=later(3))
+    await store.commit([PutCase(told)])
+    await store.commit(
+        [PutCase(msgspec.structs.replace(closed, document=b"null", due_at=None, amount="", title="closed", opened_at=later(3)))]
+    )
     assert [c.id for c in await store.cases(ACME)] == ["closed", "old", "new"]
     assert [c.id for c in await store.cases(ACME, status="open")] == ["old", "new"]
     assert await store.cases(ACME, status="resolved") == (closed,)

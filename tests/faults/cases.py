@@ -1,7 +1,8 @@
 """The failure cases that the gateway is held against, by their ids: each is shown by a test, or a decision says why not.
 
 A test names the ids of what it shows in parentheses at the end of a line of its docstring: ``… is refused by the fence (P11, I2).`` A case
-without a test has a line ``- Q10: why`` in `docs/decisions`. ``python -m tests.faults.cases`` prints the table.
+without a test, or one that is shown in part, has a line ``- Q10: why`` in `docs/decisions`. ``python -m tests.faults.cases`` prints
+the table.
 """
 
 import ast
@@ -50,13 +51,17 @@ def shown() -> dict[str, list[str]]:
     return found
 
 
+def lines_of(text: str) -> dict[str, str]:
+    """The cases that a text has lines for, and what each says."""
+    return {name: why for names, why in _WHY.findall(text) for name in names.split(", ")}
+
+
 @cache
 def explained() -> dict[str, str]:
-    """Why a case has no test, by the decisions."""
+    """Why a case has no test, or what its tests leave out, by the decisions."""
     found: dict[str, str] = {}
     for path in sorted((REPOSITORY / "docs" / "decisions").glob("*.md")):
-        for names, why in _WHY.findall(path.read_text("utf-8")):
-            found |= dict.fromkeys(names.split(", "), f"{path.name}: {why}")
+        found |= {name: f"{path.name}: {why}" for name, why in lines_of(path.read_text("utf-8")).items()}
     return found
 
 
@@ -68,7 +73,7 @@ def table() -> str:
         lines += ["", f"**{group}: {TITLES[group]}**", "", "| case | shown by |", "|---|---|"]
         for number in range(1, count + 1):
             case = f"{group}{number}"
-            what = "<br>".join(f"`{name}`" for name in by_test.get(case, [])) or f"— {by_decision.get(case, 'nobody')}"
+            what = "<br>".join([f"`{name}`" for name in by_test.get(case, [])] + [f"— {why}" for why in [by_decision.get(case)] if why])
             lines.append(f"| {case} | {what} |")
     return "\n".join(lines).strip() + "\n"
 

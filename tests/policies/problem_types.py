@@ -32,7 +32,7 @@ MEANINGS = {
     "malformed_body": "The body is not JSON beyond doubt: not UTF-8, a key twice, NaN, a byte order mark, more after the end, too deep.",
     "method_not_allowed": "The path does not serve this method; `Allow` says which it serves. HEAD and OPTIONS are not served.",
     "not_authenticated": "There is no access token, or it is not acceptable. The detail says why.",
-    "not_cancellable": "The instance has ended or is beyond its point of no return.",
+    "not_cancellable": "The instance has ended, is beyond its point of no return, or nobody knows yet whether its present step was done.",
     "not_found": "Nothing is served at this path, or there is no such record.",
     "not_parked": "The instance is not parked, so there is nothing to resume.",
     "resource_unknown": "The connection has no such resource; the detail names those that it has.",

@@ -31,7 +31,7 @@ def planned(state: State, *, is_open: bool = True, can: Abilities = ALL, policy:
     ],
 )
 def test_the_act_follows_from_state_and_period(state: State, is_open: bool, act: Act, on: dt.date | None) -> None:
-    """Unpaid and open is voided; paid is credited; paid in a closed period is reversed in the next open one (W8, M11)."""
+    """Unpaid and open is voided; paid is credited; paid in a closed period is reversed in the next open one (M11)."""
     found = planned(state, is_open=is_open)
     assert (found.act, found.on) == (act, on)
     assert bool(found.cash) is (state in {"partially_paid", "paid"})
@@ -53,7 +53,7 @@ def test_a_closed_period_is_held_where_the_entity_wants_that(state: State) -> No
 
 
 def test_every_combination_has_an_answer_that_removes_nothing() -> None:
-    """Whatever state, period, policy and ERP: one of the six acts, a reason, and nothing dated into a closed period (W8, I5)."""
+    """Whatever state, period, policy and ERP: one of the six acts, a reason, and nothing dated into a closed period (I5)."""
     policies: tuple[ClosedPeriod, ...] = ("next_open_period", "hold")
     for state, is_open, policy, voids, credit in itertools.product(STATES, (True, False), policies, (True, False), (True, False)):
         found = planned(state, is_open=is_open, can=Abilities(voids=voids, credits=credit), policy=policy)

@@ -173,25 +173,49 @@ async def test_what_the_vendor_would_drop_is_refused(store: SqlStore, clock: Set
 
 async def test_the_minutes_budget_holds_back(made: Made) -> None:
     """Beyond the calls of a minute the vendor is not reached, and the failure says when it will be (V1)."""
-    for _ in range(10):
+    for _ in range(9):
         await made.ask(READ)
     made.clock.move(20)
     with pytest.raises(Throttled, match="budget_spent") as spent:
         await made.ask(READ)
-    assert (spent.value.retry_after_s, len(made.client.calls)) == (40.0, 10)
+    assert (spent.value.retry_after_s, len(made.client.calls)) == (40.0, 9)
     made.clock.move(40)
     await made.ask(READ)
 
 
 async def test_a_write_held_back_by_the_budget_did_nothing(made: Made) -> None:
     """A write that found no budget is planned, not uncertain: it is not waited for."""
-    for _ in range(10):
+    for _ in range(9):
         await made.ask(READ)
+    await made.ask(context=msgspec.structs.replace(HERE, key="jobs/J-0/one"))
     with pytest.raises(Throttled):
         await made.ask()
     effect = await made.store.effect("acme", HERE.key)
     assert effect is not None
     assert effect.state == "planned"
+
+
+async def test_the_last_calls_of_a_minute_are_for_writes(made: Made) -> None:
+    """Where reads have used up what is theirs a write still goes through: money does not starve behind a backfill (V4)."""
+    for _ in range(9):
+        await made.ask(READ)
+    with pytest.raises(Throttled):
+        await made.ask(READ)
+    assert await made.ask() == ENSURED
+
+
+async def test_a_resting_connection_uses_up_no_budget(made: Made) -> None:
+    """What an open circuit refuses is no call of the minute: when the vendor is back there is budget for the work that waited (V20)."""
+    made.client.next += [Unavailable("away", "not reachable")] * 5
+    codes = []
+    for n in range(30):
+        with pytest.raises(Unavailable) as refused:
+            await made.ask(READ)
+        codes.append(refused.value.code)
+        made.clock.move(0.01 * (n < 5))
+    assert codes == ["away"] * 5 + ["circuit_open"] * 25
+    made.clock.move(3)
+    await made.ask(READ)
 
 
 async def test_only_so_many_calls_at_once(store: SqlStore, clock: SetClock) -> None:

@@ -56,6 +56,16 @@ def test_an_answer_of_any_kind_is_one(circuit: Circuit, outcome: Failure | None)
     assert circuit.state == "closed"
 
 
+def test_calls_that_were_under_way_do_not_prolong_the_rest(circuit: Circuit, clock: SetClock) -> None:
+    """Of twenty calls that fail together the fifth opens it, and the others say nothing new: the first probe comes as soon (V20)."""
+    for _ in range(20):
+        circuit.__enter__()
+    for _ in range(20):
+        circuit.__exit__(Unavailable, AWAY, None)
+    clock.move(REST_S)
+    assert (circuit.state, call(circuit)) == ("half open", "done")
+
+
 def test_silence_counts_as_being_away(circuit: Circuit) -> None:
     """Time-outs open it, too, although nobody knows what became of those calls."""
     for _ in range(OPENS_AFTER):

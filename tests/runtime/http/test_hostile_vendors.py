@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import ipaddress
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from runtime.http.failure_table import RETRY_AFTER_S_MAX, FailureTable
 
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+UNPACKED_MAX = 150_000_000  # bytes: what arrives at once, 64 KB, unpacks to 66 MB at most
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -140,12 +142,27 @@ async def test_a_drip_does_not_keep_a_call_alive() -> None:
 
 async def test_an_answer_is_capped() -> None:
     """An answer beyond the cap is not read to its end, however it is packed (V13)."""
-    bomb = gzip.compress(b"[" + b"0," * 30_000_000 + b"0]")
+    bomb = gzip.compress(b"0" * 250_000_000)
     for body, more in ((b"x" * 2_000_000, b""), (bomb, b"Content-Encoding: gzip\r\n")):
         answer = OK + more + b"Content-Length: %d\r\n\r\n" % len(body)
         async with vendor(says(answer, body)) as url:
-            large = await failure(url, "GET")
+            tracemalloc.start()
+            large, written = await failure(url, "GET"), await failure(url)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
         assert (type(large), large.code) == (Broken, "answer_too_large")
+        assert (type(written), written.code) == (OutcomeUnknown, "answer_too_large")
+        assert peak < UNPACKED_MAX
+
+
+async def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
+    """Each layer would be unpacked as a whole before its size could be seen (V13)."""
+    body = gzip.compress(gzip.compress(b"0" * 100_000_000))
+    answer = OK + b"Content-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with vendor(says(answer, body)) as url:
+        read, written = await failure(url, "GET"), await failure(url)
+    assert (type(read), read.code) == (Broken, "answer_packed_twice")
+    assert isinstance(written, OutcomeUnknown)
 
 
 async def test_a_deep_answer_is_read_or_refused() -> None:

@@ -176,7 +176,7 @@ async def test_a_correction_is_kept_and_tried(world_of: NewWorld, vendor: Vendor
     assert (case.status, case.resolution) == ("resolved", "resumed by eve")
 
 
-@pytest.mark.parametrize("patch", [{"size": "many"}, {"job": None}, {"refs": []}])
+@pytest.mark.parametrize("patch", [{"size": "many"}, {"job": None}, {"refs": []}, {"sizee": 3}, {"size": 0}])
 async def test_a_correction_that_does_not_fit_changes_nothing(world_of: NewWorld, vendor: Vendor, patch: dict[str, object]) -> None:
     """What the table could not read is refused with its place, and the instance stays parked as it was (EX3)."""
     vendor.plan("one", Misconfigured("bad_key"))
@@ -187,6 +187,22 @@ async def test_a_correction_that_does_not_fit_changes_nothing(world_of: NewWorld
         await world.worker.engine.edit(*NAME, patch=patch, by="eve", reason="a guess")
     after = await world.row()
     assert (after.status, after.memory, await world.lines()) == ("parked", before.memory, ["started", "parked one"])
+
+
+@pytest.mark.parametrize("state", ["sent", "uncertain", "confirmed"])
+async def test_what_the_vendor_may_have_done_is_not_corrected(world_of: NewWorld, vendor: Vendor, state: EffectState) -> None:
+    """A step that may have been done with the old values is found out first: the vendor would keep them while we remember others (EX3)."""
+    vendor.plan("one", Misconfigured("bad_key"))
+    world = world_of(doing("one"))
+    await world.start()
+    now = world.clock.now()
+    effect = Effect(
+        tenant=TENANT, key=vendor.step_keys()[-1], connection="erp", command="x", state=state, correlation_id="", attempts=1, updated_at=now
+    )
+    await world.store.commit([PutEffect(effect)])
+    with pytest.raises(Rejected, match="edit_in_doubt"):
+        await world.worker.engine.edit(*NAME, patch={"size": 3}, by="eve", reason="a guess")
+    assert (await world.row()).status == "parked"
 
 
 async def test_only_a_parked_instance_is_corrected(world_of: NewWorld) -> None:
@@ -203,7 +219,10 @@ async def test_a_case_keeps_when_it_was_opened(world_of: NewWorld, vendor: Vendo
     await world.start()
     opened = world.clock.now()
     world.clock.move(3600)
+    was = await world.case("parked")
     assert await world.worker.engine.resume(*NAME, by="eve")
     case = await world.case("parked")
+    assert was is not None
     assert case is not None
-    assert (case.opened_at, case.closed_at) == (opened, world.clock.now())
+    assert (case.opened_at, case.closed_at, case.status) == (opened, world.clock.now(), "resolved")
+    assert (case.title, case.amount, case.document) == (was.title, was.amount, was.document)

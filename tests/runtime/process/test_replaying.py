@@ -70,7 +70,7 @@ async def world(world_of: NewWorld, vendor: Vendor) -> World:
 
 
 async def test_the_preview_writes_nothing(world: World, vendor: Vendor) -> None:
-    """A plan says of each instance what would become of it, and nobody is asked, nothing sent, nothing written for that (W7)."""
+    """A plan says of each instance what would become of it, and nobody is asked, nothing sent, nothing written for that."""
     trail, asked = await world.store.audit(TENANT), len(vendor.asked)
     plan = await replayer(world).plan(TENANT, ALL)
     assert {one.key: (one.status, one.deed, one.creates) for one in plan.instances} == {
@@ -84,7 +84,7 @@ async def test_the_preview_writes_nothing(world: World, vendor: Vendor) -> None:
 
 
 async def test_the_effect_is_the_planned_one(world: World, vendor: Vendor) -> None:
-    """What a replay creates is what its preview said, and nothing else; a second replay creates nothing (W7, EX4, Q12)."""
+    """What a replay creates is what its preview said, and nothing else; a second replay creates nothing (EX4, Q12)."""
     asked = len(vendor.asked)
     plan = await replayer(world).plan(TENANT, ALL)
     done = await replayer(world).carry_out(TENANT, ALL, by="olga")
