@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from litestar import Litestar, MediaType, Response, get
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -19,15 +20,20 @@ from policies.incoming import sign
 from policies.jwt import Verifier
 from runtime.house import House
 
-Ready = Callable[[], Awaitable[Mapping[str, bool]]]
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to ask how the process is: ``ready`` says of each part whether it takes work, ``concerns`` what somebody should look after."""
+
+    ready: Callable[[], Awaitable[Mapping[str, bool]]]
+    concerns: Callable[[], Awaitable[Sequence[str]]]
 
 
 def application(
-    handlers: Sequence[Any], dependencies: Mapping[str, Provide], *, house: House, verifier: Verifier, ready: Ready, version: str
+    handlers: Sequence[Any], dependencies: Mapping[str, Provide], *, house: House, verifier: Verifier, health: Health, version: str
 ) -> Litestar:
     """The application. Raises `TypeError` when a route declares no policies."""
     app = Litestar(
-        route_handlers=[*handlers, *_operations(ready)],
+        route_handlers=[*handlers, *_operations(health)],
         dependencies=dict(dependencies),
         middleware=[Enforcer(house, verifier)],
         request_class=StrictRequest,
@@ -48,7 +54,7 @@ def application(
     return app
 
 
-def _operations(ready: Ready) -> list[Any]:
+def _operations(health: Health) -> list[Any]:
     @get("/health/live", opt=PUBLIC.opt, tags=["health"])
     async def live() -> dict[str, str]:
         """The process is up."""
@@ -57,9 +63,10 @@ def _operations(ready: Ready) -> list[Any]:
     @get("/health/ready", opt=PUBLIC.opt, tags=["health"])
     async def is_ready() -> Response[dict[str, Any]]:
         """Store and bus take work."""
-        parts = await ready()
+        parts, concerns = await health.ready(), await health.concerns()
         well = all(parts.values())
-        return Response({"status": "ready" if well else "not ready", "parts": dict(parts)}, status_code=200 if well else 503)
+        body = {"status": "ready" if well else "not ready", "parts": dict(parts), **({"concerns": list(concerns)} if concerns else {})}
+        return Response(body, status_code=200 if well else 503)
 
     @get("/metrics", opt=PUBLIC.opt, media_type=MediaType.TEXT, include_in_schema=False)
     async def metrics() -> Response[bytes]:

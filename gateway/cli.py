@@ -10,7 +10,7 @@ import msgspec
 import typer
 import uvloop
 
-from canonical.failures import Failure, Rejected
+from canonical.failures import Failure, Rejected, Unavailable
 from gateway import inspecting, running
 from gateway.audit_commands import audit_app
 from gateway.compose import LAYERS, Layer
@@ -99,8 +99,15 @@ def migrate(settings: SettingsPath = None, data: Data = None) -> None:
 
 @app.command()
 def check(settings: SettingsPath = None, data: Data = None, simulators: Simulators = "") -> None:
-    """Compare tables, cards and bindings: every command that a process can ask has to be on the card of the bound connector."""
-    faults = inspecting.check(Where(settings, data, simulators).load())
+    """Compare tables, cards and bindings: every command that a process can ask has to be on the card of the bound connector. And where
+    the store is at hand: every running instance has to have its version of the table in this release.
+    """
+    loaded = Where(settings, data, simulators).load()
+    faults = inspecting.check(loaded)
+    try:
+        faults += asyncio.run(inspecting.check_store(loaded))
+    except Unavailable as failure:
+        typer.echo(f"The store is not at hand, so running instances were not looked at: {failure.detail}", err=True)
     for fault in faults:
         typer.echo(fault, err=True)
     if faults:

@@ -1,8 +1,9 @@
 """Where all meet: from settings to a running gateway. Everything is made here and handed in; nothing looks anything up."""
 
 import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -15,12 +16,13 @@ import process_apis.app as processing
 import process_apis.worker as process_worker
 import system_apis.app as systems
 import system_apis.worker as system_worker
-from canonical.failures import Misconfigured, Unavailable
-from gateway.application import application
+from canonical.failures import Failure, Misconfigured, Unavailable
+from gateway.application import Health, application
 from gateway.audit_heads import keep_heads
 from gateway.ports import BoundAsker
 from gateway.roster import CONNECTORS, INQUIRIES, processes
 from gateway.settings import Settings
+from gateway.supervising import Supervisor
 from gateway.sweeping import Sweeper
 from gateway.tokens import verifier_of
 from process_apis.read_models import ReadModels
@@ -34,6 +36,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.house import House
 from runtime.process.engine import Engine
 from runtime.process.layout import routes
+from runtime.process.versions import orphans
 from runtime.store.contract import Store
 from runtime.store.engine import open_store
 from runtime.store.relay import Relay
@@ -45,7 +48,8 @@ log = structlog.get_logger("q2c.gateway")
 
 Layer = Literal["system", "process", "experience"]
 LAYERS: tuple[Layer, ...] = ("system", "process", "experience")
-STOP_WITHIN_S = 10.0
+# Of the time that a process has to end: for handlers in work, and for each thing that is closed after them.
+HANDLERS_SHARE, CLOSING_SHARE = 0.3, 0.4
 STORE_WAIT_S, STORE_WAIT_S_MAX = 0.5, 10.0
 
 
@@ -100,8 +104,10 @@ class Gateway:
         self.intake = Intake(self.desk, self.house, self.clock)
         self.poller = Poller(self.desk, self.intake, self.clock)
         self.sweeper = Sweeper(self.store, self.engine, self.relay, self.clock, alone=not settings.bus.url)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Supervisor(self.clock)
         self._tracing: telemetry.Tracing | None = None
+        self._takes_work = False
+        self._orphans: list[str] = []
 
     def app(self, layers: Iterable[Layer] = LAYERS) -> Litestar:
         """The HTTP application of some layers, or of all of them together."""
@@ -118,26 +124,44 @@ class Gateway:
                 handlers += experience.HANDLERS
                 given |= experience.dependencies(self.house)
         verifier = verifier_of(self.settings)
-        return application(handlers, given, house=self.house, verifier=verifier, ready=self.ready, version=version("q2c-gateway"))
+        health = Health(ready=self.ready, concerns=self.concerns)
+        return application(handlers, given, house=self.house, verifier=verifier, health=health, version=version("q2c-gateway"))
 
     async def start(self, *, works: bool) -> None:
         """Connect store and bus, and begin to work where this process is (also) a worker."""
         traced = self.settings.telemetry
         self._tracing = telemetry.start_tracing(traced.otlp_url, ratio=traced.sample_ratio, version=version("q2c-gateway"))
         await self._store_up()
+        await self._look_for_orphans()
+        for orphan in self._orphans:
+            log.error("instances_orphaned", what=orphan)
         queues = (*process_worker.all_queues(self.tables, INQUIRIES), *system_worker.all_queues(self.desk))
         await self.bus.start(queues)
-        self._keep(self.relay.run())
-        if not works:
-            return
+        self._background.keep("relay", self.relay.run)
+        if works:
+            await self._work()
+        self._takes_work = True
+
+    async def _work(self) -> None:
+        """Take messages off the queues, and begin what a worker does by itself."""
         read_models = ReadModels(self.store, self.clock)
         await process_worker.serve(
             self.bus, self.engine, INQUIRIES, asker=self.asker, reception=self.reception, read_models=read_models, clock=self.clock
         )
         await system_worker.serve(self.bus, self.desk, self.intake, store=self.store, clock=self.clock)
-        self._keep(self.sweeper.run())
-        self._keep(keep_heads(self.store, self.settings, self.clock))
-        self._keep(system_worker.poll_for_ever(self.poller, self.clock))
+        self._background.keep("sweep", self.sweeper.run)
+        self._background.keep("audit heads", lambda: keep_heads(self.store, self.settings, self.clock))
+        self._background.keep("polling", lambda: system_worker.poll_for_ever(self.poller, self.clock))
+
+    async def _look_for_orphans(self) -> None:
+        self._orphans = orphans(await self.store.versions_in_use(), self.tables)
+
+    async def concerns(self) -> Sequence[str]:
+        """What somebody should know who looks after this process, although it takes work: instances that this release cannot run."""
+        if self._orphans:  # another release may have brought them to their end meanwhile
+            with contextlib.suppress(Failure):
+                await self._look_for_orphans()
+        return tuple(self._orphans)
 
     async def _store_up(self) -> None:
         """Parts may be started in any order: a database that is not there yet is waited for, and told of."""
@@ -152,34 +176,27 @@ class Gateway:
             else:
                 return
 
-    def _keep(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.critical("background_work_ended", error=repr(task.exception()))
-
     async def stop(self) -> None:
         """Hand back or finish what is in work, then close everything, in the order opposite to starting."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.stops_taking_work()
+        await self._background.stop()
         steps: tuple[Callable[[], Awaitable[None]], ...] = (self.bus.stop, self.desk.aclose, self.store.stop)
         for close in steps:
             try:
-                await asyncio.wait_for(close(), STOP_WITHIN_S)
+                await asyncio.wait_for(close(), self.settings.stop.within_s * CLOSING_SHARE)
             except TimeoutError:
                 log.warning("stop_took_too_long", what=getattr(close, "__qualname__", repr(close)))
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.stop)
 
+    def stops_taking_work(self) -> None:
+        """From now on this process is not ready: it is going to end."""
+        self._takes_work = False
+
     async def ready(self) -> Mapping[str, bool]:
-        """Whether store and bus take work at this moment."""
+        """Whether store and bus take work at this moment, and this process, too: it has started, and is not about to end."""
         store, bus = await asyncio.gather(_answers(self.store.cursor("ready")), _answers(self.bus.ready()))
-        return {"store": store, "bus": bus}
+        return {"store": store, "bus": bus, "work": self._takes_work}
 
 
 async def _answers(work: Awaitable[Any]) -> bool:
@@ -190,4 +207,7 @@ async def _answers(work: Awaitable[Any]) -> bool:
 
 
 def _bus(settings: Settings, store: Store, clock: Clock) -> Bus:
-    return RabbitBus(settings.bus.url, clock=clock) if settings.bus.url else EmbeddedBus(store, clock)
+    stop_within_s = settings.stop.within_s * HANDLERS_SHARE
+    if settings.bus.url:
+        return RabbitBus(settings.bus.url, clock=clock, stop_within_s=stop_within_s)
+    return EmbeddedBus(store, clock, stop_within_s=stop_within_s)

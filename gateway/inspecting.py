@@ -14,8 +14,10 @@ from runtime.clock import SystemClock
 from runtime.process.declare import Process
 from runtime.process.story import mermaid as as_mermaid
 from runtime.process.story import stories, table
+from runtime.process.versions import orphans
 from runtime.store.contract import Store
 from runtime.store.engine import open_store
+from runtime.store.migrations import schema_version
 from system_apis.capabilities import as_text
 from system_apis.capabilities import capabilities as capabilities_of
 from system_apis.worker import all_queues as system_queues
@@ -36,6 +38,20 @@ def check(settings: Settings) -> list[str]:
             elif bound in connections and command not in connections[bound].card.does:
                 faults.append(f"entity {name}: {process} asks {command.wire_name()}, which is not on the card of {bound}")
     return list(dict.fromkeys(faults))
+
+
+async def check_store(settings: Settings) -> list[str]:
+    """What runs in the store on a table that this release does not have, a line each: starting it would leave that behind.
+
+    Raises `Unavailable` where the store cannot be reached. A store that does not exist yet has nothing running.
+    """
+    if not await schema_version(settings.store_url):
+        return []
+    store = open_store(settings.store_url, SystemClock())
+    try:
+        return orphans(await store.versions_in_use(), processes(settings.approval))
+    finally:
+        await store.stop()
 
 
 def _asked(tables: Iterable[Process]) -> Iterable[tuple[str, type[Command]]]:  # type: ignore[type-arg]

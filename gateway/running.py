@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 import typer
@@ -21,6 +22,7 @@ from litestar.types import ASGIApp
 from canonical.failures import Misconfigured, Unavailable
 from gateway.compose import LAYERS, Gateway, Layer
 from gateway.context import Where
+from gateway.ending import Ending
 from gateway.logs import catch_strays, configure_logs
 from gateway.roster import CONNECTORS
 from gateway.settings import Settings
@@ -31,7 +33,7 @@ from policies.development_issuer import ALL_SCOPES, DevelopmentIssuer
 from runtime.store.migrations import migrate
 from system_apis.connector import Connector
 
-SHUTDOWN_S = 8
+ANSWERING_SHARE = 0.3  # of the time that a process has to end: for the requests in work
 
 
 async def migrate_store(settings: Settings) -> None:
@@ -58,11 +60,39 @@ async def serve(
     if not settings.store.url:
         await migrate_store(settings)
     gateway = Gateway(settings, connectors=connectors)
+    server = _server(gateway.app(layers), settings)
+    with Ending(settings.stop.within_s) as ending:
+        try:
+            start = _started(gateway, server, works=works, greeting=greeting)
+            await _served(server, start, ending, going=gateway.stops_taking_work)
+        finally:
+            await gateway.stop()
+
+
+async def _started(gateway: Gateway, server: "_Server", *, works: bool, greeting: str) -> None:
     await gateway.start(works=works)
+    await server.listens.wait()
+    if greeting:
+        typer.echo(greeting)
+
+
+async def _served(server: "_Server", start: Coroutine[Any, Any, None], ending: Ending, *, going: Callable[[], None]) -> None:
+    """Answer requests from the first moment on: while store and broker are waited for we are alive, and say that we are not ready."""
+    serving, starting = asyncio.create_task(server.serve()), asyncio.create_task(start)
+    asked = asyncio.create_task(ending.asked.wait())
     try:
-        await _http(gateway.app(layers), settings.http.host, settings.http.port, greeting)
+        ended, _ = await asyncio.wait({serving, starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if ended == {starting} and starting.exception() is None:
+            await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await gateway.stop()
+        going()
+        server.should_exit = True
+        asked.cancel()
+        starting.cancel()
+        outcomes = await asyncio.gather(serving, starting, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 async def work(settings: Settings, *, connectors: Sequence[Connector] = CONNECTORS) -> None:
@@ -70,17 +100,24 @@ async def work(settings: Settings, *, connectors: Sequence[Connector] = CONNECTO
     configure_logs()
     catch_strays()
     gateway = Gateway(settings, connectors=connectors)
+    with Ending(settings.stop.within_s) as ending, metrics_shown(settings.http.host, settings.telemetry.metrics_port):
+        starting = asyncio.create_task(_at_work(gateway))
+        asked = asyncio.create_task(ending.asked.wait())
+        try:
+            await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await asked
+        finally:
+            starting.cancel()
+            asked.cancel()
+            await asyncio.gather(starting, asked, return_exceptions=True)
+            await gateway.stop()
+
+
+async def _at_work(gateway: Gateway) -> None:
     await gateway.start(works=True)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
     structlog.get_logger("q2c.gateway").info("worker_at_work")
-    try:
-        with metrics_shown(settings.http.host, settings.telemetry.metrics_port):
-            await stopping.wait()
-    finally:
-        await gateway.stop()
 
 
 def refuse_taken(host: str, *ports: int) -> None:
@@ -92,41 +129,41 @@ def refuse_taken(host: str, *ports: int) -> None:
             raise Misconfigured("port_taken", f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port") from error
 
 
-async def _http(app: Litestar | ASGIApp, host: str, port: int, greeting: str) -> None:
+def _server(app: Litestar | ASGIApp, settings: Settings) -> "_Server":
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
+        host=settings.http.host,
+        port=settings.http.port,
         log_config=None,
         access_log=False,
         http="httptools",
         lifespan="on",
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_S,
+        timeout_graceful_shutdown=max(1, round(settings.stop.within_s * ANSWERING_SHARE)),
     )
-    await _Greeting(config, greeting).serve()
-
-
-class _Greeting(uvicorn.Server):
-    """A server that says hello when it takes requests."""
-
-    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
-        super().__init__(config)
-        self._greeting = greeting
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self._greeting:
-            typer.echo(self._greeting)
+    return _Server(config)
 
 
 class _Quiet(uvicorn.Server):
-    """A server that leaves the signals to whoever runs several of them."""
+    """A server that leaves the signals to whoever runs it: its own way would end the process before its work is handed back."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+
+class _Server(_Quiet):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.listens.set()
 
 
 async def simulate(base_port: int, state: Path | None, webhooks: str) -> None:

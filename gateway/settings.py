@@ -72,6 +72,14 @@ class AuditSettings(Part, frozen=True, kw_only=True):
     sign_every_s: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 60.0
 
 
+class StopSettings(Part, frozen=True, kw_only=True):
+    """``within_s``: seconds that a process has, once it is asked to end, to finish or hand back its work; then it ends as it is. Give it
+    less than whatever would kill it (Kubernetes: 30 s).
+    """
+
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 25.0
+
+
 class EntitySettings(Part, frozen=True, kw_only=True):
     """A legal entity: its name, country, currency, and which connection it has bound to each port."""
 
@@ -104,6 +112,7 @@ class Settings(Part, frozen=True, kw_only=True):
     tokens: TokenSettings = TokenSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     audit: AuditSettings = AuditSettings()
+    stop: StopSettings = StopSettings()
     approval: Rules = Rules()
     entities: dict[str, EntitySettings] = {}
     connections: dict[str, ConnectionSettings] = {}

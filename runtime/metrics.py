@@ -34,6 +34,8 @@ LEFT_BEHIND_S = Gauge(
 )
 COMMIT_UNITS = Histogram("q2c_commit_units", "Units of work that share one commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
 
+RESTARTS = Counter("q2c_background_restarts", "Work in the background that ended by a bug and began again", ("work",))
+
 SPANS = Counter("q2c_spans", "Spans that the collector has taken, or not", ("outcome",))
 
 

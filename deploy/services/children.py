@@ -135,6 +135,17 @@ class Child:
         self._over = True
         _LEASH.tell(f"-{self.pid}")
 
+    def ended(self, *, within_s: float) -> int:
+        """Waits until it has ended by itself, and says with which code; negative: by which signal. Raises `ServiceFailed`."""
+        try:
+            return self._process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired as error:
+            raise ServiceFailed(f"{self.name} did not end within {within_s:g} s\n{self.last_words()}") from error
+
+    def tell(self, which: signal.Signals) -> None:
+        """Sends it a signal, and to nobody else of its group."""
+        self._process.send_signal(which)
+
     def stop(self, how: signal.Signals = signal.SIGTERM, *, within_s: float = 20) -> None:
         """Asks it to end in good order, and kills it when it has not done so in time."""
         if self.alive:

@@ -26,6 +26,7 @@ from runtime.process.asking import Asker
 from runtime.process.declare import Process, Wait, missing_table
 from runtime.process.layout import Continue, routes, waking
 from runtime.process.run import Run
+from runtime.process.versions import leave_to_newer
 from runtime.store.contract import (
     ENDED,
     Chain,
@@ -77,6 +78,7 @@ class Engine:
         self.jitter = jitter
         self._in_work: set[Name] = set()
         self._routes = routes(self.newest)
+        self._newest = {process.name: process.version for process in self.newest}
 
     def table(self, row: Instance) -> Process | None:
         """The table on which an instance runs; None where this release does not have it any more."""
@@ -114,6 +116,7 @@ class Engine:
         """Take an instance over and run it from its journal, unless it has ended, is parked, or its time has not come."""
         row = await self._store.instance(tenant, process, key)
         if row is not None and self._may_go_on(row):
+            leave_to_newer(row, self._newest)
             await self._working((tenant, process, key), self._resume)
 
     def _may_go_on(self, row: Instance) -> bool:
@@ -164,6 +167,7 @@ class Engine:
         if not rows and not seen:
             raise Broken("nobody_waits", f"no instance of {process.name} waits for {', '.join(keys)}")
         for row in rows:
+            leave_to_newer(row, self._newest)
             marks = [Seen(f"{queue}/{row.key}", letter.id), *([] if seen else [Seen(queue, letter.id)])]
             if not await self._working((row.tenant, row.process, row.key), self._learning(letter, event, row.waiting_for, marks)):
                 raise Unavailable("taken_over", f"{row.process}/{row.key} was taken over before it could learn from {letter.type}")
@@ -378,7 +382,9 @@ class Engine:
         return await self._operated((tenant, process, key), change)
 
     async def _operated(self, name: Name, change: Callable[[Run], Awaitable[bool]]) -> bool:
-        done = False
+        done, row = False, await self._store.instance(*name)
+        if row is not None:
+            leave_to_newer(row, self._newest)
 
         async def work(run: Run) -> None:
             nonlocal done

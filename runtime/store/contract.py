@@ -56,6 +56,7 @@ from runtime.store.records import (
     Status,
     Transaction,
     Unit,
+    VersionInUse,
     Write,
 )
 
@@ -95,6 +96,7 @@ __all__ = [
     "Store",
     "Transaction",
     "Unit",
+    "VersionInUse",
     "Write",
 ]
 
@@ -167,6 +169,10 @@ class Store(Protocol):
 
     async def due(self, now: dt.datetime, *, stuck_before: dt.datetime, limit: int = 100) -> tuple[Instance, ...]:
         """Instances whose due time has come, and running or undoing ones without a due time that are untouched since `stuck_before`."""
+        ...
+
+    async def versions_in_use(self) -> tuple[VersionInUse, ...]:
+        """The versions of tables on which instances stand that have not ended; answered before `start`, too, and by an older schema."""
         ...
 
     async def journal(self, tenant: str, process: str, key: str) -> tuple[JournalLine, ...]: ...

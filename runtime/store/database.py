@@ -43,6 +43,8 @@ WRITER_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
 }
 CONNECT_WITHIN_S = 5.0
+# A read that waits longer for its turn would only keep those behind it waiting, too.
+TURN_WITHIN_S = 5.0
 # Longer than the server's own limit: it ends what the server cannot end because it hangs.
 COMMAND_WITHIN_S = 15.0
 
@@ -130,21 +132,38 @@ class Database:
 
     async def read(self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **options: P.kwargs) -> R:
         """What a query answers; asked again on a new connection where the old one turned out to be lost. Raises `Unavailable`."""
-        async with self._places:
-            if self._closed:
-                raise Unavailable("store_stopped", "the store is not running")
-            while self._rested:
-                try:
-                    return await self._on(self._rested.pop(), query, *args, **options)
-                except DBAPIError as error:
-                    if not error.connection_invalidated:
-                        raise failure_of(error) from error
-                except ERRORS as error:
-                    raise failure_of(error) from error
+        await self._turn()
+        try:
+            return await self._answer(query, *args, **options)
+        finally:
+            self._places.release()
+
+    async def _turn(self) -> None:
+        """Take one of the places for reading. Raises `Unavailable` where none becomes free: then the database is slow, or locked."""
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout(TURN_WITHIN_S):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Unavailable("store_busy", "too many reads wait for the store", retry_after_s=1.0) from error
+
+    async def _answer(self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **options: P.kwargs) -> R:
+        if self._closed:
+            raise Unavailable("store_stopped", "the store is not running")
+        while self._rested:
             try:
-                return await self._on(await self._reading.connect(), query, *args, **options)
+                return await self._on(self._rested.pop(), query, *args, **options)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise failure_of(error) from error
             except ERRORS as error:
                 raise failure_of(error) from error
+        try:
+            return await self._on(await self._reading.connect(), query, *args, **options)
+        except ERRORS as error:
+            raise failure_of(error) from error
 
     async def _on(
         self, connection: AsyncConnection, query: Callable[Concatenate[Connection, P], R], *args: P.args, **options: P.kwargs

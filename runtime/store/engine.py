@@ -114,6 +114,9 @@ class SqlStore:
     async def due(self, now: dt.datetime, *, stuck_before: dt.datetime, limit: int = 100) -> tuple[c.Instance, ...]:
         return await self._read(reading.due, now, stuck_before, limit)
 
+    async def versions_in_use(self) -> tuple[c.VersionInUse, ...]:
+        return await self._read(reading.versions_in_use)
+
     async def correlation_of(self, tenant: str, process: str, key: str) -> str:
         return await self._read(reading.correlation_of, tenant, process, key)
 

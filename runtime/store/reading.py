@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, select, text, tuple_, union
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, text, tuple_, union
 from sqlalchemy.sql import ColumnElement
 
 from runtime.bus.contract import Address
@@ -24,6 +24,7 @@ from runtime.store.contract import (
     Received,
     Status,
     Transaction,
+    VersionInUse,
 )
 from runtime.store.rows import micros
 from runtime.store.writing import CASE, EFFECT, IDEMPOTENCY, INSTANCE, LINE, LINK, RECEIVED, TRANSACTION
@@ -55,6 +56,12 @@ _STUCK = (
     .where(text(t.ACTIVE), t.INSTANCES.c.due_at.is_(None), t.INSTANCES.c.updated_at < bindparam("before"))
     .order_by(t.INSTANCES.c.updated_at)
     .limit(bindparam("limit"))
+)
+_VERSIONS = (
+    select(t.INSTANCES.c.process, t.INSTANCES.c.version, func.count())
+    .where(text(t.NOT_ENDED))
+    .group_by(t.INSTANCES.c.process, t.INSTANCES.c.version)
+    .order_by(t.INSTANCES.c.process, t.INSTANCES.c.version)
 )
 _EFFECT = select(t.EFFECTS).where(_where(t.EFFECTS, "tenant", "key"))
 _LINKS = select(t.LINKS).where(_where(t.LINKS, "tenant", "kind", "our_id")).order_by(t.LINKS.c.connection)
@@ -153,6 +160,11 @@ def due(connection: Connection, now: dt.datetime, stuck_before: dt.datetime, lim
 def correlation_of(connection: Connection, tenant: str, process: str, key: str) -> str:
     """The correlation id of an instance; empty where there is none."""
     return connection.execute(_CORRELATION, {"tenant": tenant, "process": process, "key": key}).scalar() or ""
+
+
+def versions_in_use(connection: Connection) -> tuple[VersionInUse, ...]:
+    """The versions of tables on which something runs or waits, or is parked."""
+    return tuple(VersionInUse(process=p, version=v, instances=count) for p, v, count in connection.execute(_VERSIONS))
 
 
 def journal(connection: Connection, tenant: str, process: str, key: str) -> tuple[JournalLine, ...]:

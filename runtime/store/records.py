@@ -330,3 +330,11 @@ class QueuedMessage(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     data: bytes
     attempts: int
+
+
+class VersionInUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How many instances, of all tenants, have begun and not ended on one version of a table."""
+
+    process: str
+    version: int
+    instances: int

@@ -185,6 +185,22 @@ async def test_who_waits_for_an_event(store: SqlStore) -> None:
 # lists
 
 
+async def test_versions_in_use_are_counted(store: SqlStore) -> None:
+    """Of all tenants, by process and version: what has begun and not ended, whatever it is at (P15)."""
+    rows = [
+        instance("runs", status="running"),
+        instance("waits", status="waiting", tenant="other"),
+        instance("parked", status="parked", version=2),
+        instance("undoes", status="undoing", process="invoicing"),
+        instance("done", status="done", version=3),
+        instance("undone", status="undone", version=3),
+        instance("cancelled", status="cancelled", version=3),
+    ]
+    await store.commit([StartInstance(row) for row in rows])
+    found = [(used.process, used.version, used.instances) for used in await store.versions_in_use()]
+    assert found == [("invoicing", 1, 1), ("order_booking", 1, 2), ("order_booking", 2, 1)]
+
+
 async def test_instances_are_listed(store: SqlStore) -> None:
     """Instances are listed newest first, by process and status; those of a transaction oldest first, chained ones included."""
     await store.commit(

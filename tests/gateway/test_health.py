@@ -31,7 +31,7 @@ async def test_without_its_store_a_gateway_is_alive_and_not_ready(tmp_path: Path
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         live, ready = await http.get("/health/live"), await http.get("/health/ready")
     assert (live.status_code, ready.status_code) == (200, 503)
-    assert ready.json()["parts"] == {"store": False, "bus": False}
+    assert ready.json()["parts"] == {"store": False, "bus": False, "work": False}
 
 
 async def test_a_store_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:

@@ -55,22 +55,37 @@ class Installation:
     @property
     def data(self) -> tuple[str, ...]:
         """The options by which a command finds its data and settings."""
-        return ("--settings", str(self._settings), "--data", str(self._folder))
+        return ("--settings", str(self._settings), *self.folder)
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The option by which a command that asks no vendor finds its data."""
+        return ("--data", str(self._folder))
 
     def vendor_url(self, position: int) -> str:
         """The address of one of the simulated vendors."""
         return f"http://127.0.0.1:{self._vendors + position}"
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Run ``q2c`` with these arguments."""
-        command = [sys.executable, "-m", "gateway", *arguments]
-        self._children[name] = Child.start(name, command, env=self._environment, log=self._folder / f"{name}.log")
+    def start(self, name: str, *arguments: str, module: str = "gateway", environment: Mapping[str, str] | None = None) -> Child:
+        """Run ``q2c``, or another module in its place, with these arguments."""
+        command = [sys.executable, "-m", module, *arguments]
+        environment = {**self._environment, **(environment or {})}
+        self._children[name] = Child.start(name, command, env=environment, log=self._folder / f"{name}.log")
         return self._children[name]
 
-    async def finished(self, name: str, *arguments: str) -> None:
+    def part(self, name: str) -> Child:
+        """A part that was started."""
+        return self._children[name]
+
+    def said(self, name: str, event: str) -> bool:
+        """Whether a part has written this event into its log."""
+        return f'"event":"{event}"' in (self._folder / f"{name}.log").read_text("utf-8")
+
+    async def finished(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Run ``q2c`` with these arguments to its end, which must be a good one."""
         command = [sys.executable, "-m", "gateway", *arguments]
-        done = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=self._environment, stderr=asyncio.subprocess.PIPE)
+        environment = {**self._environment, **(environment or {})}
+        done = await asyncio.create_subprocess_exec(*command, cwd=self._folder, env=environment, stderr=asyncio.subprocess.PIPE)
         _, said = await done.communicate()
         assert done.returncode == 0, f"{name}: {said.decode()}"
 

@@ -17,7 +17,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from canonical.failures import Failure, Rejected
 from canonical.messages import Accepted, Command
 from canonical.money import Money
-from gateway.application import application
+from gateway.application import Health, application
 from policies.declare import EDGE, PUBLIC, WEBHOOK
 from policies.development_issuer import AUDIENCE, ISSUER, DevelopmentIssuer
 from policies.jwt import Verifier
@@ -210,9 +210,12 @@ class Shop:
             provided(house=self.house, journal=self.journal),
             house=self.house,
             verifier=self.verifier,
-            ready=self._ready,
+            health=Health(ready=self._ready, concerns=self._concerns),
             version="0",
         )
+
+    async def _concerns(self) -> tuple[str, ...]:
+        return ()
 
     async def _ready(self) -> dict[str, bool]:
         return {"store": True}

@@ -5,6 +5,8 @@ import pytest
 
 from canonical.failures import Broken, Unavailable
 from runtime.process.declare import Step
+from runtime.process.versions import orphans
+from runtime.store.contract import VersionInUse
 from tests.runtime.process.conftest import NewWorld
 from tests.runtime.process.tables import Memory, doing, nod, table
 from tests.runtime.process.vendor import Vendor
@@ -23,6 +25,43 @@ async def test_an_instance_finishes_on_its_own_version(world_of: NewWorld, vendo
     for job in ("J-1", "J-2"):
         await world.nod("sign", job=job)
     assert vendor.step_keys() == ["jobs/J-1/one", "jobs/J-2/new", "jobs/J-1/old", "jobs/J-2/newer"]
+
+
+async def test_the_older_release_leaves_newer_instances_alone(world_of: NewWorld, vendor: Vendor) -> None:
+    """Beside a newer release the older one neither claims nor parks what began on a version it does not have: it hands the message back,
+    whether that brings the instance on, or an event, or a person's wish (P15).
+    """
+    vendor.plan("new", Unavailable("away"))
+    world = world_of(*OLD)
+    older, newer = world.worker, world.new_worker(table(*OLD), table(*NEW, version=2))
+    await world.start("J-2")
+    world.clock.move(2)
+    before = await world.row("J-2")
+    world.worker = older
+    with pytest.raises(Unavailable, match="newer_release"):
+        await older.handle(older.engine.wake(before).letter)
+    with pytest.raises(Unavailable, match="newer_release"):
+        await older.engine.cancel("acme", "jobs", "J-2", by="eve", reason="")
+    assert await world.row("J-2") == before
+    await newer.handle(newer.engine.wake(before).letter)
+    waiting = await world.row("J-2")
+    assert waiting.waiting_for == "Nodded:J-2:sign"
+    with pytest.raises(Unavailable, match="newer_release"):
+        await world.nod("sign", job="J-2")
+    assert await world.row("J-2") == waiting
+    world.worker = newer
+    await world.nod("sign", job="J-2")
+    assert (vendor.step_keys(), (await world.row("J-2")).status) == (["jobs/J-2/new", "jobs/J-2/new", "jobs/J-2/newer"], "done")
+
+
+def test_what_a_release_would_leave_behind() -> None:
+    """A version on which something runs and that is not among the tables, older or newer, is named; one that is there is not (P15)."""
+    used = [VersionInUse(process=p, version=v, instances=n) for p, v, n in (("jobs", 1, 3), ("jobs", 2, 5), ("gone", 1, 1))]
+    assert orphans(used[:1], [table(*OLD)]) == []
+    assert orphans(used, [table(*OLD)]) == [
+        "5 of jobs run on version 2 of its table, which this release does not have: keep that version in the roster until none is left",
+        "1 of gone run on version 1 of its table, which this release does not have: keep that version in the roster until none is left",
+    ]
 
 
 async def without_table(world: World) -> None:

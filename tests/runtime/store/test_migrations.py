@@ -1,6 +1,8 @@
 """The schema: from nothing to the present one, on both databases."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from canonical.failures import Misconfigured, Unavailable
+from deploy.services.software import REPOSITORY
 from runtime.clock import SetClock
 from runtime.store import migrations
 from runtime.store.database import parse, writing_engine
@@ -126,3 +129,24 @@ async def test_a_migration_that_breaks_off_has_changed_nothing(fresh: str, monke
     assert await on(fresh, catalogue) == []
     assert await schema_version(fresh) == ""
     await migrate(fresh)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from runtime.store import migrations
+carry_out = migrations._upgrade
+def die(connection):
+    carry_out(connection)
+    os.kill(os.getpid(), signal.SIGKILL)
+migrations._upgrade = die
+asyncio.run(migrations.migrate(sys.argv[1]))
+"""
+
+
+async def test_a_killed_migrator_has_changed_nothing(fresh: str) -> None:
+    """A process that is killed when its migration is all but committed leaves nothing, no lock either: the next one migrates (D12)."""
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, fresh, cwd=REPOSITORY)
+    assert await killed.wait() == -signal.SIGKILL
+    assert await schema_version(fresh) == ""
+    assert await migrate(fresh) == wanted_version()
+    assert await schema_version(fresh) == wanted_version()
