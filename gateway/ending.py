@@ -45,12 +45,12 @@ class Ending:
         _handled_by(self._before)
 
     def _signalled(self, number: signal.Signals) -> None:
-        log.info("asked_to_end", signal=number.name, within_s=self._within_s)
+        # First of all: the second signal is for the system, which ends us whatever we are at.
+        _handled_by(dict.fromkeys(SIGNALS, signal.SIG_DFL))
         self._deadline = threading.Timer(self._within_s, self._too_late)
         self._deadline.daemon = True
         self._deadline.start()
-        # The second signal is for the system, which ends us whatever we are at.
-        _handled_by(dict.fromkeys(SIGNALS, signal.SIG_DFL))
+        log.info("asked_to_end", signal=number.name, within_s=self._within_s)
         self.asked.set()
 
     def _too_late(self) -> None:

@@ -33,11 +33,16 @@ LEFT: Mapping[str, EffectState] = {"rejected": "refused", "misconfigured": "refu
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One write as the ledger sees it. ``handle``: the vendor itself makes the same key the same effect, so no intent need be stored."""
+    """One write as the ledger sees it.
+
+    ``handle``: the vendor itself makes the same key the same effect, so no intent need be stored. ``replays``: it gives the same answer to
+    the same key again, so that what it refuses under a key it has not done under it before.
+    """
 
     connection: str
     command: Command[Any]
     handle: bool
+    replays: bool = False
     settles_in: dt.timedelta
     run: Callable[[], Awaitable[Event]]
     find: Callable[[], Awaitable[Event | None]] | None
@@ -118,8 +123,10 @@ class EffectsLedger:
                 raise Unavailable("lock_lost", f"{attempt.connection} was not asked: this worker was away for too long")
             reply = await attempt.run()
         except Failure as failure:
+            if attempt.replays and attempt.find is None and isinstance(failure, Rejected):
+                doubtful = False
             await self._store.commit([PutEffect(self._failed(tried, failure, doubtful=doubtful))])
-            if doubtful and attempt.find is not None and isinstance(failure, Rejected):
+            if doubtful and isinstance(failure, Rejected):
                 # The vendor refuses it now, and may have taken it before: it has to be found out, or it would never be taken back.
                 raise OutcomeUnknown("refused_again", failure.detail, retry_after_s=attempt.settles_in.total_seconds()) from failure
             raise

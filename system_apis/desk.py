@@ -102,6 +102,7 @@ class Desk:
             connection=connection.name,
             command=command,
             handle=operation.once in KEYED,
+            replays=operation.once is Once.NATIVE_KEY,
             settles_in=operation.settles_in if connection.settles_in is None else connection.settles_in,
             run=run,
             find=find if probe else None,

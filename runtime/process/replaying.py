@@ -1,21 +1,23 @@
 """Replay: what was handled is delivered again. What is finished has no new effect; what had stopped goes on.
 
-A plan says beforehand, out of the store alone, what would be created, updated and skipped; carrying it out does just that. Nothing is
-forced: an instance is handed its own first message under its own id, and the inbox, the journal and the effects ledger decide as they
-always do. A parked instance is taken up again at the step at which it stopped.
+A plan says beforehand, out of the store alone, what would be created, updated and skipped; carrying it out does just that, as long as the
+vendors do what they are asked. It reaches as far as is known now: to the next wait, or to a decision over what a step has yet to learn.
+Nothing is forced: an instance is handed its own first message under its own id, and the inbox, the journal and the effects ledger decide as
+they always do. A parked instance is taken up again at the step at which it stopped.
 """
 
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from runtime.bus.contract import Bus
-from runtime.process.declare import Ask, Process, Tell
+from runtime.keys import step_key
+from runtime.process.declare import Ask, Decide, Process, Tell, Wait
 from runtime.process.engine import Engine
 from runtime.process.undoing import open_undos
-from runtime.store.contract import ENDED, Instance, JournalLine, Store
+from runtime.store.contract import ENDED, Instance, JournalLine, OutboxRow, Store
 
 PAGE = 200
 FOR_EVER = dt.timedelta(days=36500)
@@ -52,7 +54,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole replay, added up; ``instances`` are those that are not simply skipped, and the first of the others."""
+    """A whole replay, added up; ``instances`` are the first `SHOWN_MAX`, and all that create something."""
 
     matched: int = 0
     redelivered: int = 0
@@ -65,31 +67,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SHOWN_MAX = 1000
+KNOWN = frozenset({"confirmed", "compensated"})  # the ledger answers for the vendor
 
 
-def planned(table: Process | None, row: Instance, lines: Sequence[JournalLine], memory: Any) -> Planned:
-    """The plan for an instance, from what is stored of it."""
-    deed, why = _deed(table, row)
-    plan = Planned(
-        process=row.process,
-        key=row.key,
-        status=row.status,
-        table=row.version,
-        deed=deed,
-        why=why,
-        skips=tuple(f"{line.step} {line.asked}" for line in lines if line.kind in {"ask", "undo"}),
-    )
-    if deed != "resume" or table is None:
-        return plan
-    creates, updates = _way_back(table, lines) if row.waiting_for == "undo" else _way_on(table, row, memory)
-    return msgspec.structs.replace(plan, creates=creates, updates=updates)
+class Way(NamedTuple):
+    """The steps ahead of an instance: those that ask, with their command, and the messages that are told."""
+
+    asks: list[tuple[str, str]]
+    tells: list[str]
 
 
 def _deed(table: Process | None, row: Instance) -> tuple[Deed, str]:
     if row.status in ENDED:
         return "redeliver", "it has ended: its journal stands"
     if row.status == "waiting":
-        return "redeliver", f"it waits for {row.waiting_for}"
+        return "leave", f"it waits for {row.waiting_for}"
     if row.status != "parked":
         return "leave", "it is at work, or is tried again by itself"
     if table is None:
@@ -97,15 +89,25 @@ def _deed(table: Process | None, row: Instance) -> tuple[Deed, str]:
     return "resume", row.reason.detail if row.reason else ""
 
 
-def _way_back(table: Process, lines: Sequence[JournalLine]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    told = ("if_undone",) if table.if_undone else ()
-    return tuple(f"{line.step} {line.undo_type}" for line in open_undos(lines)), told
+def _way_back(table: Process, lines: Sequence[JournalLine]) -> Way:
+    return Way([(f"{line.step}/undo", line.undo_type) for line in open_undos(lines)], ["if_undone"] if table.if_undone else [])
 
 
-def _way_on(table: Process, row: Instance, memory: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    rest = [step for step in table.steps[row.position :] if (when := getattr(step, "when", None)) is None or when(memory)]
-    asked = tuple(f"{step.name} {step.asks.wire_name()}" for step in rest if isinstance(step, Ask))
-    return asked, tuple(step.name for step in rest if isinstance(step, Tell))
+def _way_on(table: Process, row: Instance, memory: Any, lines: Sequence[JournalLine]) -> Way:
+    way, answered = Way([], []), {line.step for line in lines if line.kind == "ask"}
+    for step in table.steps[row.position :]:
+        if (when := getattr(step, "when", None)) is not None and not when(memory):
+            continue
+        if isinstance(step, Wait) or (isinstance(step, Decide) and way.asks):
+            break
+        if isinstance(step, Decide) and not step.test(memory):
+            return _way_back(table, lines)
+        if isinstance(step, Tell):
+            way.tells.append(step.name)
+        elif isinstance(step, Ask):
+            asked = [f"{step.name}.{n}" for n, _ in enumerate(step.commands(memory), start=1)] if step.many else [step.name]
+            way.asks.extend((name, step.asks.wire_name()) for name in asked if name not in answered)
+    return way
 
 
 class Replayer:
@@ -125,29 +127,57 @@ class Replayer:
         return await self._over(tenant, selection, by, progress)
 
     async def _over(self, tenant: str, selection: Selection, by: str | None, progress: Callable[[int], None]) -> Plan:
-        plan = Plan()
+        plan, shown = Plan(), list[Planned]()
         async for row in self._selected(tenant, selection):
-            one = await self._planned(row)
+            one, first = await self._planned(row)
             if by is not None:
-                await self._do(row, one, by)
+                one = await self._do(row, one, first, by)
             plan = _added(plan, one)
+            if len(shown) < SHOWN_MAX or one.creates:
+                shown.append(one)
             progress(plan.matched)
-        return plan
+        return msgspec.structs.replace(plan, instances=tuple(shown))
 
-    async def _planned(self, row: Instance) -> Planned:
+    async def _planned(self, row: Instance) -> tuple[Planned, OutboxRow | None]:
+        """What is to be done with an instance, and the message that it began with where that is to be delivered again."""
         table = self._engine.table(row)
-        memory = None
-        if table is not None and row.status == "parked":
-            memory = msgspec.json.decode(row.memory, type=table.memory)
-        return planned(table, row, await self._store.journal(row.tenant, row.process, row.key), memory)
-
-    async def _do(self, row: Instance, one: Planned, by: str) -> None:
-        if one.deed == "resume":
-            await self._engine.resume(row.tenant, row.process, row.key, by=f"{by} (replay)")
-        elif one.deed == "redeliver":
+        deed, why = _deed(table, row)
+        lines, first = await self._store.journal(row.tenant, row.process, row.key), None
+        if deed == "redeliver":
             first = await self._store.outbox_row(row.letter_id) if row.letter_id else None
-            if first is not None:
-                await self._bus.publish(first.address, first.letter)
+            deed, why = (deed, why) if first else ("leave", "its first message is not kept any more")
+        way = Way([], [])
+        if deed == "resume" and table is not None:
+            try:
+                memory = msgspec.json.decode(row.memory, type=table.memory)
+            except msgspec.MsgspecError as error:
+                deed, why = "leave", f"its memory cannot be read: {error}"
+            else:
+                way = _way_back(table, lines) if row.waiting_for == "undo" else _way_on(table, row, memory, lines)
+        there = [f"{line.step} {line.asked}" for line in lines if line.kind in {"ask", "undo"}]
+        creates: list[str] = []
+        for step, command in way.asks:
+            effect = await self._store.effect(row.tenant, step_key(row.process, row.key, step))
+            (there if effect is not None and effect.state in KNOWN else creates).append(f"{step} {command}")
+        return Planned(
+            process=row.process,
+            key=row.key,
+            status=row.status,
+            table=row.version,
+            deed=deed,
+            why=why,
+            creates=tuple(creates),
+            updates=tuple(way.tells),
+            skips=tuple(there),
+        ), first
+
+    async def _do(self, row: Instance, one: Planned, first: OutboxRow | None, by: str) -> Planned:
+        """Do it, and say what was done: between plan and deed somebody else may have taken an instance up."""
+        if first is not None:
+            await self._bus.publish(first.address, first.letter)
+        if one.deed == "resume" and not await self._engine.resume(row.tenant, row.process, row.key, by=f"{by} (replay)"):
+            return msgspec.structs.replace(one, deed="leave", why="it is not parked any more", creates=(), updates=())
+        return one
 
     async def _selected(self, tenant: str, selection: Selection) -> AsyncIterator[Instance]:
         if selection.case_id:
@@ -185,9 +215,6 @@ async def republish(store: Store, bus: Bus, since: dt.datetime, progress: Callab
 
 
 def _added(plan: Plan, one: Planned) -> Plan:
-    shown = plan.instances
-    if len(shown) < SHOWN_MAX or one.creates:
-        shown = (*shown, one)
     return Plan(
         matched=plan.matched + 1,
         redelivered=plan.redelivered + (one.deed == "redeliver"),
@@ -196,5 +223,4 @@ def _added(plan: Plan, one: Planned) -> Plan:
         creates=plan.creates + len(one.creates),
         updates=plan.updates + len(one.updates),
         skips=plan.skips + len(one.skips),
-        instances=shown,
     )

@@ -25,10 +25,11 @@ DONE = Done(what="one", ref="R-1")
 class Desk:
     """One write at a vendor: what it does next, and what looking for it finds."""
 
-    def __init__(self, store: SqlStore, clock: SetClock, *, handle: bool) -> None:
+    def __init__(self, store: SqlStore, clock: SetClock, *, handle: bool, replays: bool = False) -> None:
         self.store = store
         self.ledger = EffectsLedger(store, clock)
         self.handle = handle
+        self.replays = replays
         self.next: deque[BaseException | None] = deque()
         self.there = False
         self.trace: list[str] = []
@@ -47,6 +48,7 @@ class Desk:
             connection="workbench",
             command=Do(what="one"),
             handle=self.handle,
+            replays=self.replays,
             settles_in=SETTLES_IN,
             run=self._run,
             find=self._find if find else None,
@@ -139,6 +141,22 @@ async def test_what_a_dead_worker_may_have_done_stays_in_doubt(keyed: Desk, fail
     assert (await keyed.effect()).state == "uncertain"
     assert (await keyed.write()).reply == DONE
     assert keyed.trace == ["send", "find"]
+
+
+@pytest.mark.parametrize("replays", [False, True])
+async def test_a_refusal_without_a_look_counts_where_the_vendor_replays_its_answers(
+    store: SqlStore, clock: SetClock, replays: bool
+) -> None:
+    """Nobody can look whether an earlier attempt was done: that it was not is known of a vendor that answers a key as it did before, and of
+    no other; there it stays in doubt and goes to a person, and is not undone as if it were nothing (I8).
+    """
+    desk = Desk(store, clock, handle=True, replays=replays)
+    desk.next.extend([OutcomeUnknown("no_answer"), Rejected("period_closed")])
+    with pytest.raises(OutcomeUnknown):
+        await desk.write(find=False)
+    with pytest.raises(Rejected if replays else OutcomeUnknown):
+        await desk.write(find=False)
+    assert (await desk.effect()).state == ("refused" if replays else "uncertain")
 
 
 async def test_a_refusal_does_not_hide_what_was_done_before(keyed: Desk, clock: SetClock) -> None:
